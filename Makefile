@@ -1,0 +1,62 @@
+# Two commands do everything on a machine with Python 3.11 or newer, make and the package registries:
+#
+#   make demo    serves the demo at http://127.0.0.1:8000 (another port: make demo PORT=9000)
+#   make test    installs what the tests need, runs the checks and every test
+#
+# The others are parts of `make test`, for daily work.
+
+PORT = 8000
+
+BIN = .venv/bin
+PYTEST = $(BIN)/python -m pytest
+OUT_OF_PROCESS = tests/servers tests/frameworks tests/browser
+
+.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser clean
+
+demo: .venv-demo/installed
+	.venv-demo/bin/python -m asgi_ws_gateway.demo --port $(PORT)
+
+test: lint types test-all
+	@scripts/test-other-interpreters $(OUT_OF_PROCESS)
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: .venv/installed
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: .venv/installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+test-all: .venv/installed
+	scripts/install-chromium
+	$(PYTEST)
+
+test-core: .venv/installed
+	$(PYTEST) $(addprefix --ignore=,$(OUT_OF_PROCESS))
+
+test-servers test-frameworks: test-%: .venv/installed
+	$(PYTEST) tests/$*
+
+test-browser: .venv/installed
+	scripts/install-chromium
+	$(PYTEST) tests/browser
+
+# The virtual environments, made again whenever what they hold may have changed.
+
+.venv/installed: pyproject.toml
+	scripts/make-venv $(@D) "$$(scripts/find-python)" --group dev
+
+.venv-demo/installed: pyproject.toml
+	scripts/make-venv $(@D) "$$(scripts/find-python)" --group demo
+
+.venv-3.%/installed: pyproject.toml
+	scripts/make-venv $(@D) "$$(scripts/find-python 3.$*)" --group test
+
+clean:
+	rm -rf .venv .venv-* build dist htmlcov .coverage* .hypothesis .import_linter_cache .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

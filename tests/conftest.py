@@ -1,0 +1,24 @@
+"""What every test gets: both event loops, and an error for each blocking call in one."""
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+@pytest.fixture(scope="module", params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run each async test once on asyncio and once on trio."""
+    backend: str = request.param
+    return backend
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Turn a blocking call in the event loop into an error when our package is on the stack.
+
+    blockbuster notices asyncio's loop only. Since every async test runs on asyncio too, that is
+    enough. Blocking calls of a test's own body are not ours to judge, those of its handlers are.
+    """
+    with blockbuster_ctx(scanned_modules=["asgi_ws_gateway"]) as active:
+        yield active
