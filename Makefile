@@ -49,13 +49,13 @@ test-browser: .venv/installed
 # The virtual environments, made again whenever what they hold may have changed.
 
 .venv/installed: pyproject.toml
-	scripts/make-venv $(@D) "$$(scripts/find-python)" --group dev
+	scripts/make-venv $(@D) any --group dev
 
 .venv-demo/installed: pyproject.toml
-	scripts/make-venv $(@D) "$$(scripts/find-python)" --group demo
+	scripts/make-venv $(@D) any --group demo
 
 .venv-3.%/installed: pyproject.toml
-	scripts/make-venv $(@D) "$$(scripts/find-python 3.$*)" --group test
+	scripts/make-venv $(@D) 3.$* --group test
 
 clean:
 	rm -rf .venv .venv-* build dist htmlcov .coverage* .hypothesis .import_linter_cache .*_cache
