@@ -1,0 +1,231 @@
+"""From a handshake to an accepted connection, or to a refusal. Whatever happens, the server is
+answered: daphne lets a client hang otherwise, and granian says 403 on its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import anyio
+
+from ..errors import ConnectionRejected
+from ..protocol.close_codes import cut_reason
+from ..protocol.paths import Match
+from ..request import Accept, ConnectionRequest
+from ..routing.table import Hook, Namespace
+from ..runtime.background import cancelled_by_itself
+from ..runtime.invoke import Interrupted, Reason, Stage
+from ..runtime.log import quoted
+from ..runtime.running import Running
+from ..service import WebSocketService
+from .origin import origin_allowed
+from .transport import ASGITransport
+from .types import ASGIReceive, ASGISend, Scope
+
+__all__ = ["handshake"]
+
+logger = logging.getLogger(__name__)
+
+MAX_QUERY_BYTES: Final = 8192
+MAX_QUERY_PARAMETERS: Final = 256
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class _Refusal(NamedTuple):
+    status: int
+    reason: str
+    cause: str
+    """For the counters."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    close_code: int | None = None
+
+
+_FORBIDDEN: Final = _Refusal(403, "Forbidden", "hook")
+_UNAVAILABLE: Final = _Refusal(503, "Service Unavailable", "timeout")
+
+
+async def handshake(
+    service: WebSocketService,
+    match: Match[Namespace],
+    scope: Scope,
+    receive: ASGIReceive,
+    send: ASGISend,
+) -> None:
+    """Answers a handshake and serves the connection, if it is let in, until its end."""
+    await service.start()
+    running = service.running
+    namespace = match.target
+    transport = ASGITransport(
+        scope,
+        receive,
+        send,
+        binary=namespace.codec.binary,
+        stats=running.telemetry.stats,
+    )
+    request = ConnectionRequest(scope, match.path, match.params)
+    limit = running.admission.enter(request.ip)
+    if limit is not None:
+        status = 429 if limit == "max_connections_per_ip" else 503
+        phrase = "Too Many Requests" if status == 429 else "Service Unavailable"
+        await _refuse(running, transport, request, _Refusal(status, phrase, limit))
+        return
+    try:
+        outcome = await _Attempt(service, namespace, transport, request).decide()
+        if outcome is None:
+            return  # the client left, or the server told it
+        if isinstance(outcome, _Refusal):
+            await _refuse(running, transport, request, outcome)
+            return
+        try:
+            await transport.accept(outcome.subprotocol, _encode(outcome.headers))
+        except Exception:
+            # The client has left: uvicorn raises, others tell with the first receive.
+            logger.debug("The server did not take the accept", exc_info=True)
+            return
+        await service.serve(match, transport, request, outcome)
+    finally:
+        running.admission.leave(request.ip)
+
+
+async def _refuse(
+    running: Running, transport: ASGITransport, request: ConnectionRequest, refusal: _Refusal
+) -> None:
+    running.telemetry.refused(request.namespace, refusal.cause)
+    try:
+        if refusal.close_code is not None:
+            await transport.accept(None, ())
+            await transport.close(refusal.close_code, cut_reason(refusal.reason))
+        else:
+            await transport.deny(refusal.status, refusal.reason, refusal.headers)
+    except Exception:
+        logger.debug("The server did not take a refusal: the client has left", exc_info=True)
+
+
+class _Attempt:
+    """The attempt hook and all that is checked before it."""
+
+    def __init__(
+        self,
+        service: WebSocketService,
+        namespace: Namespace,
+        transport: ASGITransport,
+        request: ConnectionRequest,
+    ) -> None:
+        self._service = service
+        self._running = service.running
+        self._namespace = namespace
+        self._transport = transport
+        self._request = request
+        self._left = False
+        self._stage = Stage(self._watch)
+
+    async def decide(self) -> Accept | _Refusal | None:
+        """Lets in, refuses, or has nobody to answer any more."""
+        request = self._request
+        if self._running.draining_since is not None:
+            return _UNAVAILABLE._replace(cause="draining")
+        if not origin_allowed(request, self._namespace.allowed_origins):
+            logger.warning(
+                "Refused origin %s for namespace %s: list it in allowed_origins",
+                quoted(request.origin or ""),
+                quoted(request.namespace),
+            )
+            return _FORBIDDEN._replace(cause="origin")
+        query = request.scope.get("query_string") or b""
+        if len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_QUERY_PARAMETERS:
+            return _FORBIDDEN._replace(cause="query")
+        hook = self._namespace.on_connection_attempt
+        if hook is None:
+            return Accept()
+        if not self._running.admission.begin_attempt():
+            return _UNAVAILABLE._replace(cause="max_attempts")
+        try:
+            return await self._ask(hook)
+        finally:
+            self._running.admission.end_attempt()
+
+    async def _ask(self, hook: Hook) -> Accept | _Refusal | None:
+        dispatcher = self._service.dispatcher(self._namespace)
+        seconds = self._namespace.limits.attempt_timeout
+        with self._stage.scope:
+            try:
+                answer = await dispatcher.run_hook(
+                    hook, self._stage, seconds, self._request.params, self._request
+                )
+            except Interrupted:
+                pass
+            except ConnectionRejected as rejection:
+                return self._rejected(hook, rejection)
+            except Exception:
+                logger.exception("%s failed: refused with 403", hook.label)
+                return _FORBIDDEN._replace(cause="hook_failed")
+            else:
+                return self._judge(hook, answer)
+        if self._left:
+            self._running.telemetry.refused(self._request.namespace, "left")
+            return None
+        logger.error("%s took longer than %s s: refused with 503", hook.label, seconds)
+        return _UNAVAILABLE
+
+    def _watch(self) -> None:
+        self._transport.watch(self._running.background, self._on_left)
+
+    def _on_left(self) -> None:
+        self._left = True
+        if self._stage.busy:
+            self._stage.interrupt(Reason.GONE)
+
+    def _judge(self, hook: Hook, answer: Any) -> Accept | _Refusal | None:
+        if self._left:
+            self._running.telemetry.refused(self._request.namespace, "left")
+            return None
+        if answer is True:
+            return Accept()
+        if isinstance(answer, Accept):
+            return self._check(hook, answer)
+        if answer is not False:
+            logger.error(
+                "%s returned %s, neither True, False nor Accept(...): refused with 403",
+                hook.label,
+                type(answer).__name__,
+            )
+        return _FORBIDDEN
+
+    def _check(self, hook: Hook, accept: Accept) -> Accept | _Refusal:
+        # Servers send a subprotocol that was not offered, raise, or reset the client.
+        subprotocol = accept.subprotocol
+        if subprotocol is not None and subprotocol not in self._request.subprotocols:
+            logger.error("%s accepted a subprotocol that was not offered: refused", hook.label)
+            return _FORBIDDEN._replace(cause="hook_failed")
+        if not _sendable(accept.headers):
+            logger.error("%s accepted with an illegal header: refused with 403", hook.label)
+            return _FORBIDDEN._replace(cause="hook_failed")
+        return accept
+
+    def _rejected(self, hook: Hook, rejection: ConnectionRejected) -> _Refusal:
+        headers = rejection.headers
+        if not _sendable(headers):
+            logger.error("%s rejected with an illegal header: it is left out", hook.label)
+            headers = ()
+        reason = rejection.reason if isinstance(rejection.reason, str) else "Forbidden"
+        return _Refusal(
+            rejection.status, reason, "hook", tuple(_encode(headers)), rejection.close_code
+        )
+
+
+def _sendable(headers: Iterable[tuple[str, str]]) -> bool:
+    try:
+        return all(
+            _TOKEN.fullmatch(name) and _FIELD_VALUE.fullmatch(value) for name, value in headers
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -1,0 +1,129 @@
+"""The ASGI application that users deploy: websockets for our namespaces, the rest for their app."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final, Literal
+
+from ..errors import ConfigurationError
+from ..protocol.paths import strip_root
+from ..runtime.background import in_own_task
+from ..runtime.log import quoted
+from ..service import WebSocketService
+from .handshake import handshake
+from .lifespan import lifespan
+from .transport import ASGITransport
+from .types import ASGIApp, ASGIReceive, ASGISend, Scope
+
+__all__ = ["GatewayMiddleware"]
+
+logger = logging.getLogger(__name__)
+
+_BYPASSES: Final = frozenset({"run", "run_task", "test_client"})
+"""What would start or call the wrapped app around us, on frameworks that have it."""
+
+
+class GatewayMiddleware:
+    """Wraps an ASGI app, and serves the registered namespaces in front of it.
+
+    Args:
+        app: Gets everything else, with the very same objects; `None` for no app at all.
+        service: What to serve; a new one is made when left out.
+        gateways: Registered with it.
+        unmatched: `"pass"` hands websockets of other paths to `app`, `"reject"` answers 403.
+        service_options: Of a new `WebSocketService`.
+
+    Raises:
+        ConfigurationError: A gateway has a mistake, or there are options beside a service.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp | None,
+        service: WebSocketService | None = None,
+        *,
+        gateways: Iterable[object] = (),
+        unmatched: Literal["pass", "reject"] = "pass",
+        **service_options: Any,
+    ) -> None:
+        if unmatched not in ("pass", "reject"):
+            raise ConfigurationError(f"unmatched= is 'pass' or 'reject', not {unmatched!r}")
+        if service is not None and service_options:
+            names = ", ".join(sorted(service_options))
+            raise ConfigurationError(
+                f"GatewayMiddleware was given a service and options of one ({names}): "
+                "give the options to WebSocketService(...)"
+            )
+        if service is not None and not isinstance(service, WebSocketService):
+            raise ConfigurationError(
+                f"service= is a WebSocketService, not {service!r}: gateways go into gateways=[...]"
+            )
+        self.app = app
+        self.service = WebSocketService(**service_options) if service is None else service
+        self._rejects = unmatched == "reject" or app is None
+        self.service.register(*gateways)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        """Serves one scope. For those served here, nothing is raised but cancellation."""
+        kind = scope["type"]
+        if kind == "websocket":
+            # Taken off once and first: apps further in change the path in place.
+            path = strip_root(scope.get("path") or "", scope.get("root_path") or "")
+            match = self.service.find(path)
+            if match is not None:
+                await in_own_task(partial(handshake, self.service, match, scope, receive, send))
+            elif self._rejects:
+                await self._reject(path, scope, receive, send)
+            else:
+                await self._pass_on(scope, receive, send)
+        elif kind == "lifespan":
+            await lifespan(self.service, self.app, scope, receive, send)
+        elif self.app is None:
+            if kind == "http":
+                await _not_found(send)
+        else:
+            await self._pass_on(scope, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever is not ours is the wrapped app's, such as `state` or `routes`."""
+        if name in _BYPASSES:
+            raise AttributeError(
+                f"{name!r} of the wrapped app would go around the gateways: wrap its inner ASGI "
+                "callable instead (Quart: app.asgi_app = GatewayMiddleware(app.asgi_app, ...))"
+            )
+        # Not before __init__ has run (copy, pickle), and nothing private.
+        if name.startswith("__") or "app" not in self.__dict__ or self.app is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.app, name)
+
+    async def _pass_on(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
+        assert self.app is not None
+        await self.app(scope, receive, send)
+
+    async def _reject(
+        self, path: str, scope: Scope, receive: ASGIReceive, send: ASGISend
+    ) -> None:
+        logger.warning(
+            "Namespace %s is not registered. Connection rejected. "
+            "Give a class @namespace(...) and register an instance of it",
+            quoted(path),
+        )
+        telemetry = self.service.telemetry
+        telemetry.refused(path, "unmatched")
+        transport = ASGITransport(scope, receive, send, binary=False, stats=telemetry.stats)
+        try:
+            await transport.deny(403, "Forbidden")
+        except Exception:
+            logger.debug("The server did not take a refusal", exc_info=True)
+
+
+async def _not_found(send: ASGISend) -> None:
+    body = b"Not Found"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

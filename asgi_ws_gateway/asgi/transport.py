@@ -1,0 +1,192 @@
+"""A websocket connection of an ASGI server, as a `Transport`.
+
+Servers differ in almost everything here; what each does is told where it matters. Versions seen:
+uvicorn 0.54, hypercorn 0.18, daphne 4.2, granian 2.8.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+import anyio
+
+from ..protocol.close_codes import ABNORMAL, NO_STATUS, fallbacks
+from ..runtime.background import Background
+from ..runtime.telemetry import Stats
+from ..runtime.transport import Disconnected
+from .types import ASGIReceive, ASGISend, Message, Scope
+
+__all__ = ["ASGITransport"]
+
+logger = logging.getLogger(__name__)
+
+# A body that is no page, whatever it looks like.
+_DENIAL_HEADERS = (
+    (b"content-type", b"text/plain; charset=utf-8"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class ASGITransport:
+    """One connection: first the handshake, then, once accepted, a `Transport`.
+
+    Args:
+        scope: Of the connection.
+        receive: Of the connection.
+        send: Of the connection.
+        binary: Whether messages leave as bytes.
+        stats: Counts what a server should not have sent.
+    """
+
+    __slots__ = ("_ahead", "_binary", "_receive", "_scope", "_send", "_stats")
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: ASGIReceive,
+        send: ASGISend,
+        *,
+        binary: bool,
+        stats: Stats,
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._binary = binary
+        self._stats = stats
+        self._ahead: _Ahead | None = None
+
+    # The handshake.
+
+    def watch(self, background: Background, on_disconnect: Any) -> None:
+        """Starts to receive before the accept, to notice a client that leaves.
+
+        What it receives is not lost: the first `receive` after the accept takes over, since a
+        pending one cannot be cancelled everywhere without losing a message.
+        """
+        self._ahead = _Ahead(on_disconnect)
+        background.spawn(self._ahead.run, self._receive_one)
+
+    async def accept(
+        self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        """Accepts; does not wait for `websocket.connect`, which Quart's test client never sends."""
+        message: Message = {"type": "websocket.accept", "headers": list(headers)}
+        if subprotocol is not None:
+            message["subprotocol"] = subprotocol
+        await self._send(message)
+
+    async def deny(
+        self, status: int, reason: str, headers: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Refuses with a status where the server can carry one, else with its 403.
+
+        Nothing may be received afterwards.
+        """
+        await self._stop_watching()
+        if "websocket.http.response" not in (self._scope.get("extensions") or {}):
+            await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
+            return
+        body = reason.encode("utf-8", "replace")
+        length = (b"content-length", str(len(body)).encode())
+        await self._send(
+            {
+                "type": "websocket.http.response.start",
+                "status": status,
+                "headers": [*_DENIAL_HEADERS, length, *headers],
+            }
+        )
+        # One message: granian loses the first part of a body in two.
+        await self._send({"type": "websocket.http.response.body", "body": body})
+
+    # The transport.
+
+    async def receive(self) -> str | bytes:
+        """See `Transport.receive`."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return await ahead.result()
+        return await self._receive_one()
+
+    def send(self, payload: str | bytes) -> Awaitable[None]:
+        """See `Transport.send`."""
+        if self._binary:
+            return self._send({"type": "websocket.send", "bytes": payload})
+        return self._send({"type": "websocket.send", "text": payload})
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `Transport.close`."""
+        await self._stop_watching()
+        for attempt in fallbacks(code):
+            try:
+                await self._send(
+                    {"type": "websocket.close", "code": attempt, "reason": reason}
+                )
+                return
+            except Exception:
+                # The client may be gone, or daphne refuses the code: it is tried with another.
+                logger.debug("The server did not take close code %d", attempt, exc_info=True)
+
+    async def _receive_one(self) -> str | bytes:
+        while True:
+            try:
+                message = await self._receive()
+            except Exception:
+                logger.exception("The server's receive failed; taken as a disconnect")
+                raise Disconnected(ABNORMAL) from None
+            kind = message.get("type")
+            if kind == "websocket.receive":
+                # hypercorn has both keys, one of them None.
+                text, data = message.get("text"), message.get("bytes")
+                if text is not None and data is None:
+                    return text  # type: ignore[no-any-return]
+                if data is not None and text is None:
+                    return data  # type: ignore[no-any-return]
+                self._stats.server_faults += 1
+            elif kind == "websocket.disconnect" or kind == "websocket.close":
+                # Quart's test client closes with the latter.
+                code = message.get("code")
+                raise Disconnected(NO_STATUS if code is None else code, message.get("reason") or "")
+            elif kind != "websocket.connect":
+                self._stats.server_faults += 1
+
+    async def _stop_watching(self) -> None:
+        if self._ahead is not None:
+            await self._ahead.stop()
+            self._ahead = None
+
+
+class _Ahead:
+    """One `receive` that was started before anybody needed what it brings."""
+
+    def __init__(self, on_disconnect: Any) -> None:
+        self._on_disconnect = on_disconnect
+        self._scope = anyio.CancelScope()
+        self._done = anyio.Event()
+        self._payload: str | bytes | None = None
+        self._end: Disconnected | None = None
+
+    async def run(self, receive: Any) -> None:
+        try:
+            with self._scope:
+                self._payload = await receive()
+        except Disconnected as end:
+            self._end = end
+            self._on_disconnect()
+        finally:
+            self._done.set()
+
+    async def result(self) -> str | bytes:
+        try:
+            await self._done.wait()
+        finally:
+            self._scope.cancel()
+        if self._payload is None:
+            raise self._end or Disconnected(ABNORMAL)
+        return self._payload
+
+    async def stop(self) -> None:
+        self._scope.cancel()
+        await self._done.wait()

@@ -1,0 +1,38 @@
+"""What can be watched of a running service."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from .peer import Peer
+
+__all__ = ["Observer"]
+
+
+class Observer(Protocol):
+    """Override what you want to know; every default does nothing.
+
+    All are called on the event loop, in the middle of the work: return at once. What one raises is
+    logged and goes no further. Event names are those of registered handlers, or `None`: what a
+    client makes up is never passed on, so that it may serve as a metric's label.
+
+    Its contract suite is `asgi_ws_gateway.testing.contracts.ObserverContract`.
+    """
+
+    def refused(self, namespace: str, reason: str) -> None:
+        """A handshake was refused; `reason` is one of a fixed set, such as `origin` or `hook`."""
+
+    def connected(self, peer: Peer[Any]) -> None:
+        """A peer was accepted."""
+
+    def disconnected(self, peer: Peer[Any], code: int) -> None:
+        """A peer is gone, and its disconnect hook has ended."""
+
+    def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
+        """A message was handled without an error."""
+
+    def failed(self, peer: Peer[Any], event: str | None, code: str) -> None:
+        """A message was answered, or would have been, with an error of this code."""
+
+    def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
+        """One encoded message was handed to `queued` peers, and lost for `dropped`."""

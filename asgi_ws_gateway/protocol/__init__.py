@@ -1,0 +1,1 @@
+"""The protocol without any I/O: standard library only, no awaits, no clock."""

@@ -1,0 +1,202 @@
+"""Messages to text and back. The layout of an envelope is known in this file and nowhere else.
+
+A codec moves JSON values; `read_envelope` says what such a value means.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, Final, NoReturn, Protocol, runtime_checkable
+
+from ..errors import EncodeError
+from .messages import MAX_EVENT_LENGTH, MAX_ID_LENGTH, Answer, Cancel, Failure, Incoming, Message
+from .messages import MessageId
+from .plain import check_keys, to_plain
+
+__all__ = ["Codec", "JSONCodec", "read_envelope", "wire_size"]
+
+_GREATEST_ID: Final = 2**53 - 1
+_INVALID: Final = Failure("invalid_message")
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Envelopes to what travels, and what travels to values.
+
+    Its contract suite is `asgi_ws_gateway.testing.contracts.CodecContract`.
+    """
+
+    @property
+    def name(self) -> str:
+        """A short name, the same on every node that uses this codec."""
+        ...
+
+    @property
+    def binary(self) -> bool:
+        """Whether it travels in binary messages rather than text."""
+        ...
+
+    def encode(
+        self, event: str, data: Any, id: MessageId | None = None, more: bool = False
+    ) -> str | bytes:
+        """The whole envelope, ready to send.
+
+        Raises:
+            EncodeError: `data` holds what cannot travel, such as NaN or an unknown type.
+        """
+        ...
+
+    def decode(self, payload: Any, max_depth: int | None) -> Any:
+        """The value that a client sent; `payload` is `bytes` for a binary codec, else `str`.
+
+        Raises:
+            ValueError: It is not strictly what the codec's format allows, or nests deeper than
+                `max_depth`.
+        """
+        ...
+
+
+def wire_size(payload: str | bytes) -> int:
+    """Its length in bytes of UTF-8.
+
+    Raises:
+        UnicodeEncodeError: (a `ValueError`) It holds a lone surrogate.
+    """
+    if isinstance(payload, bytes) or payload.isascii():
+        return len(payload)
+    return len(payload.encode())
+
+
+def read_envelope(value: Any) -> Incoming:
+    """What a decoded value means; a `Failure` when it is not an envelope. Never raises."""
+    if type(value) is not dict:
+        return _INVALID
+    event = value.get("event")
+    id = value.get("id")
+    if type(event) is not str:
+        if event is None and "cancel" in value and _is_client_id(value["cancel"]):
+            return Cancel(value["cancel"])
+        return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
+    if event == "ack" or event == "error":
+        if type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH:
+            return Answer(id, value.get("data"), event == "error")
+        return _INVALID
+    if id is not None and not _is_client_id(id):
+        return _INVALID
+    if id is None and "id" in value:
+        return _INVALID
+    if not 0 < len(event) <= MAX_EVENT_LENGTH:
+        return Failure("invalid_message", id=id)
+    return Message(event, value.get("data"), id)
+
+
+def _is_client_id(id: Any) -> bool:
+    if type(id) is str:
+        return 0 < len(id) <= MAX_ID_LENGTH and not id.startswith("s:")
+    return type(id) is int and -_GREATEST_ID <= id <= _GREATEST_ID
+
+
+class JSONCodec:
+    """Strict RFC 8259 JSON in text messages, by the standard library.
+
+    Args:
+        default: Called for a value of a type that nothing else knows; returns something that can
+            be encoded, or raises `TypeError`.
+    """
+
+    name: Final = "json"
+    binary: Final = False
+
+    def __init__(self, *, default: Callable[[Any], Any] | None = None) -> None:
+        self._default = default
+        # Both are kept: `json.loads` scans twice for white space, and `json.dumps` with
+        # separators builds an encoder for every call.
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=self._to_plain
+        ).encode
+        self._decode = json.JSONDecoder(
+            parse_constant=_refuse_constant, parse_float=_finite
+        ).raw_decode
+
+    def encode(
+        self, event: str, data: Any, id: MessageId | None = None, more: bool = False
+    ) -> str:
+        """See `Codec.encode`."""
+        try:
+            text = _prefix(event) + self._encode(check_keys(data))
+            text += "}" if id is None else self._suffix(id, more)
+            if not text.isascii():
+                text.encode()
+        except RecursionError:
+            raise EncodeError(f"the data of {event!r} nests too deep or holds itself") from None
+        except (TypeError, ValueError) as error:
+            raise EncodeError(f"the data of {event!r} cannot be encoded: {error}") from error
+        return text
+
+    def decode(self, payload: str, max_depth: int | None) -> Any:
+        """See `Codec.decode`."""
+        if max_depth is not None and payload.count("[") + payload.count("{") > max_depth:
+            _check_depth(payload, max_depth)
+        if payload[:1] != "{":
+            payload = payload.lstrip(" \t\n\r")
+        try:
+            value, end = self._decode(payload)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+        if end != len(payload) and payload[end:].strip(" \t\n\r"):
+            raise ValueError("something follows the first value")
+        if not payload.isascii() or "\\u" in payload:
+            _refuse_surrogates(payload, value)
+        return value
+
+    def _suffix(self, id: MessageId, more: bool) -> str:
+        return f',"id":{self._encode(id)},"more":true}}' if more else f',"id":{self._encode(id)}}}'
+
+    def _to_plain(self, value: Any) -> Any:
+        try:
+            return check_keys(to_plain(value))
+        except TypeError:
+            if self._default is None:
+                raise
+            return check_keys(self._default(value))
+
+
+@lru_cache(maxsize=1024)
+def _prefix(event: str) -> str:
+    return f'{{"event":{json.dumps(event, ensure_ascii=False)},"data":'
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _refuse_surrogates(payload: str, value: Any) -> None:
+    payload.encode()
+    # An escape may spell half of a surrogate pair: only the decoded value tells.
+    if "\\ud" in payload or "\\uD" in payload:
+        json.dumps(value, ensure_ascii=False).encode()
+
+
+# The closing quote is optional, so that an unfinished string is taken to its end at once and not
+# tried anew from every quote inside it.
+_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_NOT_BRACKET: Final = re.compile(r"[^\[\]{}]+")
+_STEP: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _check_depth(text: str, max_depth: int) -> None:
+    brackets = _NOT_BRACKET.sub("", _STRING.sub("", text))
+    if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > max_depth:
+        raise ValueError("nested too deep")

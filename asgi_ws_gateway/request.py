@@ -1,0 +1,184 @@
+"""The handshake as the attempt hook sees it, and what the hook may answer.
+
+Everything is read from the ASGI scope when it is asked for: an accessor that nobody uses costs
+nothing, and none raises, whatever a client sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from http import cookies
+from typing import Any
+from urllib.parse import parse_qsl
+
+__all__ = ["Accept", "ConnectionRequest", "Headers", "Query"]
+
+
+class Query(Mapping[str, str]):
+    """Query parameters. As a mapping the last value of a name wins; `get_all` has every one."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self.pairs: tuple[tuple[str, str], ...] = tuple(pairs)
+        self._last = dict(self.pairs)
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of `name`, in the order sent."""
+        return [value for key, value in self.pairs if key == name]
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def __repr__(self) -> str:
+        return f"Query({list(self._last)})"
+
+
+class Headers(Mapping[str, str]):
+    """Headers by name in any case, as latin-1 text.
+
+    A repeated header reads as its values joined by a comma (RFC 9110, 5.3), cookies by a
+    semicolon (RFC 6265, 4.2.1), so that a second one can never hide behind the first.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        self._values = values
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of `name`, in the order sent."""
+        return list(self._values.get(name.lower(), ()))
+
+    def __getitem__(self, name: str) -> str:
+        name = name.lower()
+        return ("; " if name == "cookie" else ", ").join(self._values[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._values)})"  # names only: values hold credentials
+
+
+@dataclass(frozen=True, eq=False)
+class ConnectionRequest:
+    """One handshake.
+
+    Attributes:
+        scope: The ASGI scope, with what middleware outside this one put there. The wrapped
+            application's own session and authentication have not run.
+        namespace: The concrete path it is for, without a mount prefix or trailing slash.
+        path_params: What `{name}` segments of the namespace matched.
+    """
+
+    scope: Mapping[str, Any] = field(repr=False)
+    namespace: str
+    path_params: dict[str, str]
+
+    @cached_property
+    def path(self) -> str:
+        """The whole path as the server decoded it."""
+        return str(self.scope.get("path") or "")
+
+    @cached_property
+    def query(self) -> Query:
+        """All query parameters, repeated ones included; what is not UTF-8 reads as U+FFFD."""
+        text = bytes(self.scope.get("query_string") or b"").decode("latin-1")
+        return Query(parse_qsl(text, keep_blank_values=True, errors="replace"))
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """Query parameters; the last value of a repeated one."""
+        return dict(self.query)
+
+    @cached_property
+    def headers(self) -> Headers:
+        """All headers."""
+        return Headers(self.scope.get("headers") or ())
+
+    @cached_property
+    def cookies(self) -> dict[str, str]:
+        """Cookies by name; what is not a cookie is passed over."""
+        found: dict[str, str] = {}
+        for part in self.headers.get("cookie", "").split(";"):
+            name, separator, value = part.strip().partition("=")
+            if separator and name:
+                found[name] = _unquote(value)
+        return found
+
+    @property
+    def origin(self) -> str | None:
+        """The page that connects, as a browser says it; `None` without such a header."""
+        return self.headers.get("origin")
+
+    @property
+    def host(self) -> str | None:
+        """The `Host` header. The client chooses it."""
+        return self.headers.get("host")
+
+    @cached_property
+    def ip(self) -> str | None:
+        """The address the server saw, or `None` (a unix socket). Behind a proxy: the proxy's."""
+        client = self.scope.get("client")
+        return str(client[0]) if client and client[0] else None
+
+    @property
+    def scheme(self) -> str:
+        """`"ws"` or `"wss"`, as the server saw it; daphne does not say, and reads as `"ws"`."""
+        return str(self.scope.get("scheme") or "ws")
+
+    @cached_property
+    def subprotocols(self) -> tuple[str, ...]:
+        """What the client offers, in its order."""
+        return tuple(self.scope.get("subprotocols") or ())
+
+
+def _unquote(value: str) -> str:
+    if len(value) < 2 or not (value[0] == value[-1] == '"'):
+        return value
+    jar = cookies.SimpleCookie()
+    try:
+        jar.load(f"value={value}")
+    except cookies.CookieError:
+        return value
+    return jar["value"].value if "value" in jar else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accept:
+    """What the attempt hook returns to let a client in, with what it learnt about it.
+
+    Attributes:
+        user: Who it is; the address of `service.emit_to_user`.
+        state: Becomes `peer.state`: a mapping, which is copied, or any object. Stays on this node.
+        presence: JSON that others may see of it.
+        subprotocol: One of those that the client offered.
+        headers: Sent with the accept, as pairs of text; daphne and granian drop them.
+        expires_at: When the connection ends by itself (4401): an aware `datetime`, or seconds
+            since the epoch.
+    """
+
+    user: str | None = None
+    state: Any = None
+    presence: Any = None
+    subprotocol: str | None = None
+    headers: Iterable[tuple[str, str]] = ()
+    expires_at: datetime | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.user is not None and not isinstance(self.user, str):
+            raise TypeError(f"Accept(user=...) must be a str, not {type(self.user).__name__}")
+        if isinstance(self.expires_at, datetime) and self.expires_at.tzinfo is None:
+            raise ValueError("Accept(expires_at=...) needs a time zone")

@@ -1,0 +1,1 @@
+"""From decorated classes to a frozen table: read once, at registration."""

@@ -1,0 +1,1 @@
+"""Connections at work: anyio, and never an ASGI dictionary."""

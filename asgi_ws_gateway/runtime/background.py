@@ -1,0 +1,158 @@
+"""Tasks that no connection owns, and the way into the service's event loop from elsewhere.
+
+The one module that names asyncio and trio. anyio has no detached task, and needs none where a
+lifespan task can own a group; daphne and bare Django have no lifespan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+from anyio import from_thread, to_thread
+from anyio.abc import TaskGroup
+from anyio.lowlevel import EventLoopToken, current_token
+
+__all__ = ["Background", "cancelled_by_itself", "in_own_task"]
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+def _on_trio() -> bool:
+    return current_token().backend_class.__module__.endswith("_trio")
+
+
+def cancelled_by_itself() -> bool:
+    """Whether a cancellation being handled came from user code, not from whoever runs this task.
+
+    A handler that awaits a cancelled future raises asyncio's `CancelledError` although nobody
+    cancelled the handler. Under trio that exception cannot be made.
+    """
+    if _on_trio():
+        return False
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() == 0
+
+
+async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs `call` in a real asyncio task if the server runs us in something else.
+
+    granian's `--task-impl rust` (2.8) drives applications without one, where no time limit fires.
+    """
+    if _on_trio() or type(asyncio.current_task()).__module__.partition(".")[0] != "granian":
+        await call()
+    else:
+        await asyncio.get_running_loop().create_task(call())
+
+
+class Background:
+    """One lifetime of a service on one event loop.
+
+    Args:
+        on_end: Called when it has ended, by `stop` or with its event loop.
+
+    Attributes:
+        steps_sends: Whether a server's `send` may be started by one task and ended by another.
+            trio ties a suspended call to its task.
+    """
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._group: TaskGroup | None = None
+        self._stopping = anyio.Event()
+        self._ended = anyio.Event()
+        self._token: EventLoopToken = current_token()
+        self._thread = threading.get_ident()
+        self.steps_sends = not _on_trio()
+
+    async def start(self) -> None:
+        """Starts it; returns once `spawn` may be called."""
+        started = anyio.Event()
+        # A context of its own: it must not keep that of the connection which happened to be first.
+        context = contextvars.Context()
+        if self.steps_sends:
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._live(started), context=context)
+        else:
+            import trio
+
+            trio.lowlevel.spawn_system_task(self._live, started, context=context)
+        await started.wait()
+
+    async def stop(self) -> None:
+        """Cancels all that still runs, and waits until it has ended."""
+        self._stopping.set()
+        await self._ended.wait()
+
+    def spawn(self, call: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Starts a task. What it raises is logged, and harms no other."""
+        assert self._group is not None
+        self._group.start_soon(self._guard, call, args)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Calls `call` after `seconds`, unless what is returned was called before."""
+        if self.steps_sends:
+            return asyncio.get_running_loop().call_later(seconds, call).cancel
+        scope = anyio.CancelScope()
+
+        async def wait() -> None:
+            with scope:
+                await anyio.sleep(seconds)
+                call()
+
+        self.spawn(wait)
+        return scope.cancel
+
+    @property
+    def here(self) -> bool:
+        """Whether the caller runs on this event loop: a thread runs one at a time."""
+        return threading.get_ident() == self._thread
+
+    async def hand_over(self, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Awaits a coroutine function on this event loop, from another one."""
+        return await to_thread.run_sync(partial(self.run, call, *args))
+
+    def run(self, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Runs a coroutine function on this event loop, and waits in the calling thread.
+
+        Raises:
+            RuntimeError: The calling thread is the event loop's own, which would wait for itself.
+        """
+        self._refuse_own_thread()
+        return from_thread.run(call, *args, token=self._token)
+
+    def run_sync(self, call: Callable[..., T], *args: Any) -> T:
+        """The same for a plain function."""
+        self._refuse_own_thread()
+        return from_thread.run_sync(call, *args, token=self._token)
+
+    def _refuse_own_thread(self) -> None:
+        if threading.get_ident() == self._thread:
+            raise RuntimeError(
+                "a blocking call on the event loop's own thread would wait for itself: "
+                "await the same call without `.blocking`"
+            )
+
+    async def _live(self, started: anyio.Event) -> None:
+        try:
+            async with anyio.create_task_group() as self._group:
+                started.set()
+                await self._stopping.wait()
+                self._group.cancel_scope.cancel()
+        finally:
+            self._ended.set()
+            self._on_end()
+
+    async def _guard(self, call: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
+        try:
+            await call(*args)
+        except Exception:
+            logger.exception("A background task failed")

@@ -1,0 +1,305 @@
+"""Runs one message through its route: validate, invoke, plan and encode, and only then send."""
+
+from __future__ import annotations
+
+import logging
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+
+from ..emitters import SKIP
+from ..errors import EncodeError, MessageRejected, PeerClosed, ValidationFailed
+from ..limits import DEFAULT
+from ..peer import BlockingPeer, Peer
+from ..protocol.audience import Delivery
+from ..protocol.messages import Failure, Message, MessageId, error_data
+from ..routing.table import Emitter, Hook, Kind, Namespace, Route
+from .invoke import Interrupted, Stage
+from .log import Complaints, quoted
+from .running import Running, check_event
+
+__all__ = ["Dispatcher", "Origin"]
+
+logger = logging.getLogger(__name__)
+
+_END = object()
+
+CLEANUP_SECONDS = 1.0
+"""What a generator has to clean up in, once nobody wants its next value."""
+
+
+class Origin(Protocol):
+    """What the dispatcher needs of the connection that a message came from."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def peer(self) -> Peer[Any]: ...
+    @property
+    def blocking_peer(self) -> BlockingPeer[Any]: ...
+    @property
+    def complaints(self) -> Complaints: ...
+
+    async def make_room(self, payloads: list[str | bytes]) -> None:
+        """Waits until all of them fit into the peer's outbox."""
+        ...
+
+    def reply(self, payload: str | bytes, *, answer: bool) -> None:
+        """Sends to the peer, without waiting; an answer is never dropped."""
+        ...
+
+    def read_ahead(self) -> None:
+        """Sees to it that a disconnect or a `cancel` is noticed."""
+        ...
+
+    async def give_way(self) -> None:
+        """Lets others have the event loop, if this connection has had it for long enough."""
+        ...
+
+
+class _Planned(NamedTuple):
+    payload: str | bytes
+    delivery: Delivery | None
+    """`None`: it goes to the sender, as the answer if there is to be one."""
+
+
+class Dispatcher:
+    """Handles the messages of one namespace.
+
+    Args:
+        running: The service's lifetime.
+        namespace: What is registered for them.
+    """
+
+    __slots__ = ("_codec", "_namespace", "_running", "_telemetry", "_timeout")
+
+    def __init__(self, running: Running, namespace: Namespace) -> None:
+        self._running = running
+        self._telemetry = running.telemetry
+        self._namespace = namespace
+        self._codec = namespace.codec
+        self._timeout = namespace.limits.handler_timeout
+
+    def route(self, event: str) -> Route | None:
+        """What handles an event."""
+        return self._namespace.routes.get(event) or self._namespace.fallback
+
+    async def handle(self, route: Route, message: Message, origin: Origin, stage: Stage) -> None:
+        """Handles a message wholly, its answer included.
+
+        Raises:
+            Interrupted: The handler was interrupted, and the answer is the caller's.
+        """
+        started = perf_counter() if self._telemetry.observed else 0.0
+        try:
+            value = message.data
+            if route.validator is not None:
+                try:
+                    value = route.validator.validate(value)
+                except ValidationFailed as error:
+                    failure = Failure(
+                        "validation_failed", message.event, message.id, error.issues[:8]
+                    )
+                    await self.fail(failure, origin)
+                    return
+            subject = value if route.event is not None else message
+            timeout = self._timeout if route.timeout is DEFAULT else route.timeout
+            if route.kind is Kind.COROUTINE:
+                result = await stage.run(route.call(subject, origin.peer), timeout)
+                await self._emit(route, message, value, result, origin)
+            elif route.kind is Kind.THREAD:
+                work = self._running.threads.run(route.call, subject, origin.blocking_peer)
+                result = await stage.run(work, timeout)
+                await self._emit(route, message, value, result, origin)
+            else:
+                await self._stream(route, message, value, subject, origin, stage, timeout)
+        except Interrupted:
+            raise
+        except MessageRejected as error:
+            await self.fail(_rejection(error, message), origin)
+        except Exception as error:
+            rejection = await self._failed(error, route, message, origin, stage)
+            await self.fail(rejection, origin)
+        else:
+            seconds = perf_counter() - started if started else 0.0
+            self._telemetry.handled(origin.peer, route.event, seconds)
+
+    async def refuse_unknown(self, message: Message, origin: Origin) -> None:
+        """Answers an event that nothing handles."""
+        origin.complaints.warn(
+            logger,
+            "unknown_event",
+            "No message handler for event %s in namespace %s",
+            quoted(message.event),
+            quoted(origin.peer.namespace),
+        )
+        await self.fail(Failure("unknown_event", message.event, message.id), origin)
+
+    async def fail(self, failure: Failure, origin: Origin) -> None:
+        """Tells the client what went wrong."""
+        payload = self.error(failure, origin)
+        await origin.make_room([payload])
+        origin.reply(payload, answer=failure.id is not None)
+
+    def error(self, failure: Failure, origin: Origin) -> str | bytes:
+        """A failure as its client is told, counted."""
+        known = failure.event if failure.event in self._namespace.routes else None
+        self._telemetry.failed(origin.peer, known, failure.code)
+        try:
+            return self._codec.encode("error", error_data(failure), failure.id)
+        except EncodeError:
+            logger.exception("What a MessageRejected says cannot be encoded")
+            bare = Failure("handler_failed", failure.event, failure.id)
+            return self._codec.encode("error", error_data(bare), failure.id)
+
+    async def run_hook(
+        self, hook: Hook, stage: Stage, timeout: float | None, *args: Any
+    ) -> Any:
+        """Runs a hook; raises what it raises."""
+        if hook.kind is Kind.THREAD:
+            return await stage.run(self._running.threads.run(hook.call, *args), timeout)
+        return await stage.run(hook.call(*args), timeout)
+
+    async def _stream(
+        self,
+        route: Route,
+        message: Message,
+        value: Any,
+        subject: Any,
+        origin: Origin,
+        stage: Stage,
+        timeout: float | None,
+    ) -> None:
+        # Between its steps, too, a stream can be cancelled and its peer can leave.
+        origin.read_ahead()
+        threads = self._running.threads
+        in_thread = route.kind is Kind.THREAD_STREAM
+        peer = origin.blocking_peer if in_thread else origin.peer
+        generator = route.call(subject, peer)
+        try:
+            while True:
+                step = threads.run(next, generator, _END) if in_thread else _next(generator)
+                result = await stage.run(step, timeout)
+                if result is _END:
+                    break
+                if result is not SKIP:
+                    planned = self._plan(route, message, value, result, origin, True)
+                    await self._send(planned, message, origin)
+                await origin.give_way()
+        finally:
+            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                try:
+                    if in_thread:
+                        await threads.run(generator.close)
+                    else:
+                        await generator.aclose()
+                except Exception:
+                    # A thread that is still in its step cannot be closed; it ends by itself.
+                    logger.debug("%s could not be closed", route.label, exc_info=True)
+        if message.id is not None:
+            await self._acknowledge(None, message.id, origin)
+
+    async def _emit(
+        self, route: Route, message: Message, value: Any, result: Any, origin: Origin
+    ) -> None:
+        if result is SKIP:
+            if message.id is not None:
+                await self._acknowledge(None, message.id, origin)
+            return
+        planned = self._plan(route, message, value, result, origin, False)
+        if message.id is not None and not any(item.delivery is None for item in planned):
+            planned.append(_Planned(self._codec.encode("ack", result, message.id), None))
+        await self._send(planned, message, origin)
+
+    def _plan(
+        self,
+        route: Route,
+        message: Message,
+        value: Any,
+        result: Any,
+        origin: Origin,
+        more: bool,
+    ) -> list[_Planned]:
+        """Everything a result leads to, encoded: nothing can go wrong once the first is sent."""
+        planned: list[_Planned] = []
+        for emitter in route.emitters:
+            if emitter.validator is not None and self._running.check_outgoing:
+                _check_outgoing(emitter, result)
+            delivery = emitter.strategy.plan(result, value, origin.peer)
+            if delivery is None:
+                continue
+            if emitter.answers:
+                id = message.id
+                payload = self._codec.encode(
+                    delivery.event, delivery.data, id, more and id is not None
+                )
+                planned.append(_Planned(payload, None))
+                continue
+            check_event(delivery.event)
+            codec = self._running.namespace(delivery.audience.namespace).codec
+            planned.append(_Planned(codec.encode(delivery.event, delivery.data), delivery))
+        return planned
+
+    async def _send(self, planned: list[_Planned], message: Message, origin: Origin) -> None:
+        await origin.make_room([item.payload for item in planned if item.delivery is None])
+        for payload, delivery in planned:
+            if delivery is None:
+                origin.reply(payload, answer=message.id is not None)
+            else:
+                self._running.push(delivery.audience, delivery.event, payload, delivery.latest)
+
+    async def _acknowledge(self, data: Any, id: MessageId, origin: Origin) -> None:
+        payload = self._codec.encode("ack", data, id)
+        await origin.make_room([payload])
+        origin.reply(payload, answer=True)
+
+    async def _failed(
+        self, error: Exception, route: Route, message: Message, origin: Origin, stage: Stage
+    ) -> Failure:
+        if isinstance(error, PeerClosed):
+            logger.info("%s: peer %s left before it answered", route.label, origin.id)
+        else:
+            logger.error(
+                "%s failed on event %s of peer %s",
+                route.label,
+                quoted(message.event),
+                origin.id,
+                exc_info=error,
+            )
+        hook = self._namespace.on_error
+        if hook is not None:
+            peer = origin.blocking_peer if hook.kind.threaded else origin.peer
+            try:
+                answer = await self.run_hook(
+                    hook, stage, self._timeout, error, peer, message.event
+                )
+            except MessageRejected as rejection:
+                answer = rejection
+            except Interrupted:
+                raise
+            except Exception:
+                logger.exception("%s failed", hook.label)
+                answer = None
+            if isinstance(answer, MessageRejected):
+                return _rejection(answer, message)
+        return Failure("handler_failed", message.event, message.id)
+
+
+async def _next(generator: Any) -> Any:
+    return await anext(generator, _END)
+
+
+def _rejection(error: MessageRejected, message: Message) -> Failure:
+    return Failure(
+        str(error.code), message.event, message.id, text=str(error.message), extra=error.data
+    )
+
+
+def _check_outgoing(emitter: Emitter, result: Any) -> None:
+    assert emitter.validator is not None
+    try:
+        emitter.validator.validate(result)
+    except ValidationFailed as error:
+        event = getattr(emitter.strategy, "event", type(emitter.strategy).__name__)
+        raise EncodeError(f"the result does not match the schema of {event!r}: {error}") from error

@@ -1,0 +1,221 @@
+"""What a peer has said and nobody has handled yet.
+
+As a rule it is empty: the connection's own task receives, and handles. Once a handler suspends, a
+reader task receives in its place, so that a disconnect, an answer or a `cancel` is noticed while
+the handler waits. A pending `receive` is never cancelled to give the reading back (granian 2.8
+loses messages that way): the reader hands over with the next message that finds nobody busy.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from math import inf
+
+import anyio
+
+from ..protocol.messages import Failure, Message, MessageId
+from .background import Background
+from .transport import Disconnected, Transport
+from .writer import Writer
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """One peer's way in.
+
+    Args:
+        transport: Where from.
+        background: Runs the reader.
+        writer: The peer's way out; while it is over half full, nothing is read that might add to it.
+        limit: How many messages may wait before the reading stops.
+        read: Says what a payload means; `None` for what needs no handling any more.
+        on_disconnect: Called once, when the client is gone.
+
+    Attributes:
+        awaited: Whether the connection's task waits in `next`, and so may be cancelled.
+        paused: Whether nothing is read, whatever the client sends.
+    """
+
+    __slots__ = (
+        "_background",
+        "_ended",
+        "_held",
+        "_idle",
+        "_limit",
+        "_on_disconnect",
+        "_out",
+        "_read",
+        "_reader",
+        "_receiving",
+        "_room",
+        "_stopped",
+        "_transport",
+        "_waiting",
+        "_wanted",
+        "_writer",
+        "awaited",
+        "paused",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        background: Background,
+        writer: Writer,
+        limit: int | None,
+        *,
+        read: Callable[[str | bytes], Message | Failure | None],
+        on_disconnect: Callable[[int, str], None],
+    ) -> None:
+        self._transport = transport
+        self._background = background
+        self._writer = writer
+        self._limit = inf if limit is None else limit
+        self._read = read
+        self._on_disconnect = on_disconnect
+        self._waiting: deque[Message | Failure] = deque()
+        self._ended = False
+        self._stopped = False
+        self._receiving = False
+        self._reader: anyio.CancelScope | None = None
+        self._wanted: anyio.Event | None = None
+        self._room: anyio.Event | None = None
+        self._held = False
+        self._idle: anyio.Event | None = None
+        self._out: anyio.Event | None = None
+        self.awaited = False
+        self.paused = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being handled."""
+        return self.awaited and not self._waiting
+
+    async def until_idle(self) -> None:
+        """Waits until `idle` holds, or the reading has ended."""
+        while not (self.idle or self._ended or self._stopped):
+            if self._idle is None:
+                self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def next(self) -> Message | Failure:
+        """Waits for what to handle next.
+
+        Raises:
+            Disconnected: The client is gone, and everything it said was handed out.
+        """
+        while True:
+            if self._waiting:
+                if self._room is not None:
+                    self._room.set()
+                return self._waiting.popleft()
+            if self._idle is not None:
+                self._idle.set()
+                self._idle = None
+            if self._ended or self._stopped:
+                raise Disconnected(0)
+            self.awaited = True
+            try:
+                if self._reader is not None:
+                    self._wanted = anyio.Event()
+                    await self._wanted.wait()
+                    continue
+                payload = await self._receive()
+            except Disconnected as end:
+                self._end(end)
+                raise
+            finally:
+                self.awaited = False
+                self._wanted = None
+            incoming = self._read(payload)
+            if incoming is not None:
+                return incoming
+
+    def read_ahead(self) -> None:
+        """Starts the reader, unless it runs or there is nothing more to come."""
+        if self._reader is None and not (self._ended or self._stopped or self._receiving):
+            self._reader = anyio.CancelScope()
+            self._background.spawn(self._run_reader, self._reader)
+
+    def hold(self) -> None:
+        """Reads no more; what has been read is still handed out."""
+        self._held = True
+
+    async def stop(self) -> None:
+        """Ends the reading; returns once nobody is in `receive`.
+
+        If `awaited`, the connection's own task has to be cancelled by who calls this.
+        """
+        self.refuse()
+        if self._reader is not None:
+            self._reader.cancel()
+        while self._receiving or self._reader is not None:
+            if self._out is None:
+                self._out = anyio.Event()
+            await self._out.wait()
+
+    def withdraw(self, id: MessageId) -> Message | None:
+        """Takes back a message that has not been handed out."""
+        for incoming in self._waiting:
+            if isinstance(incoming, Message) and incoming.id == id:
+                self._waiting.remove(incoming)
+                return incoming
+        return None
+
+    def refuse(self) -> None:
+        """Hands nothing out any more: whoever is in `next`, or comes there, finds the end."""
+        self._stopped = True
+        self._waiting.clear()
+
+    async def _receive(self) -> str | bytes:
+        if self._held:
+            await anyio.sleep_forever()
+        if self._writer.over_half:
+            self.paused = True
+            await self._writer.room(lambda: not self._writer.over_half)
+            self.paused = False
+        self._receiving = True
+        try:
+            return await self._transport.receive()
+        finally:
+            self._receiving = False
+            self._tell_out()
+
+    async def _run_reader(self, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                await self._read_until_wanted()
+        except Disconnected as end:
+            self._end(end)
+        finally:
+            self.paused = False
+            self._reader = None
+            self._tell_out()
+            if self._wanted is not None:
+                self._wanted.set()
+
+    async def _read_until_wanted(self) -> None:
+        while self._wanted is None or not self._waiting:
+            if len(self._waiting) >= self._limit:
+                self.paused = True
+                self._room = anyio.Event()
+                await self._room.wait()
+                self._room = None
+                self.paused = False
+                if self._wanted is not None:
+                    return
+                continue
+            incoming = self._read(await self._receive())
+            if incoming is not None:
+                self._waiting.append(incoming)
+
+    def _end(self, end: Disconnected) -> None:
+        self._ended = True
+        self._on_disconnect(end.code, end.reason)
+
+    def _tell_out(self) -> None:
+        if self._out is not None and not self._receiving and self._reader is None:
+            self._out.set()
+            self._out = None

@@ -1,0 +1,109 @@
+"""Counts what happens, and tells the observers."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..observers import Observer
+from ..peer import Peer
+
+__all__ = ["Stats", "Telemetry"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters since the service was created, and how many peers are connected now.
+
+    Attributes:
+        connections: Connected now, on this node.
+        accepted: Handshakes that were let in.
+        refused: Handshakes that were not, by reason.
+        received: Messages that clients sent.
+        handled: Messages handled without an error.
+        failed: Messages answered with an error, by code.
+        queued: Messages handed to a peer, each peer of a broadcast counted.
+        dropped: Messages that a peer did not get, by reason: `overflow` (by policy), `closed` (they
+            waited when it was closed), `gone` (they came when it was closing).
+        closed: Connections ended, by code.
+        stale_answers: Answers to questions that were not, or no longer, open.
+        server_faults: ASGI messages that made no sense.
+    """
+
+    connections: int = 0
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    received: int = 0
+    handled: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    queued: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    closed: Counter[int] = field(default_factory=Counter)
+    stale_answers: int = 0
+    server_faults: int = 0
+
+
+class Telemetry:
+    """What happens in one service.
+
+    Args:
+        observers: Who else wants to know. What they raise is logged, and goes no further.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.stats = Stats()
+        self.observed = bool(observers)
+        self._observers = observers
+
+    def refused(self, namespace: str, reason: str) -> None:
+        """A handshake was refused."""
+        self.stats.refused[reason] += 1
+        self._tell(lambda observer: observer.refused(namespace, reason))
+
+    def connected(self, peer: Peer[Any]) -> None:
+        """A peer was accepted."""
+        self.stats.accepted += 1
+        self.stats.connections += 1
+        if self.observed:
+            self._tell(lambda observer: observer.connected(peer))
+
+    def disconnected(self, peer: Peer[Any], code: int) -> None:
+        """A peer is gone for good."""
+        self.stats.connections -= 1
+        self.stats.closed[code] += 1
+        if self.observed:
+            self._tell(lambda observer: observer.disconnected(peer, code))
+
+    def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
+        """A message was handled."""
+        self.stats.handled += 1
+        if self.observed:
+            self._tell(lambda observer: observer.handled(peer, event, seconds))
+
+    def failed(self, peer: Peer[Any], event: str | None, code: str) -> None:
+        """A message failed; `event` only if it is registered."""
+        self.stats.failed[code] += 1
+        if self.observed:
+            self._tell(lambda observer: observer.failed(peer, event, code))
+
+    def dropped(self, reason: str, count: int) -> None:
+        """Messages were lost on their way to one peer."""
+        self.stats.dropped[reason] += count
+
+    def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
+        """One encoded message went out."""
+        self.stats.queued += queued
+        if self.observed:
+            self._tell(lambda observer: observer.sent(namespace, event, queued, dropped))
+
+    def _tell(self, tell: Callable[[Observer], None]) -> None:
+        for observer in self._observers:
+            try:
+                tell(observer)
+            except Exception:
+                logger.exception("An observer failed: %s", type(observer).__name__)

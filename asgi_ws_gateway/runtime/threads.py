@@ -1,0 +1,96 @@
+"""The service's own bounded threads for plain `def` handlers and hooks."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from math import inf
+from typing import Any, TypeAlias
+
+from anyio import CapacityLimiter, from_thread, to_thread
+from anyio.lowlevel import EventLoopToken, current_token
+
+__all__ = ["Runner", "Threads"]
+
+Runner: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a function of no arguments off the event loop, and returns its result."""
+
+
+class Threads:
+    """Runs calls in threads, `limit` at a time; further ones wait their turn.
+
+    Args:
+        limit: How many; `None` for no limit.
+        runner: In place of anyio's threads.
+    """
+
+    def __init__(self, limit: int | None, runner: Runner | None = None) -> None:
+        self._limiter = CapacityLimiter(inf if limit is None else limit)
+        # Our own limiter counts, since anyio's frees the place of a thread it no longer waits for.
+        self._unlimited = CapacityLimiter(inf)
+        self._runner = runner
+        self._token: EventLoopToken = current_token()
+
+    async def run(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Runs `call(*args)` in a thread.
+
+        Cancelled, it no longer waits; the thread goes on, and counts until it has ended.
+        """
+        place = _Place(self._limiter, self._token)
+        await self._limiter.acquire_on_behalf_of(place)
+        work = partial(place.occupy, call, args)
+        try:
+            if self._runner is not None:
+                result = await self._runner(work)
+            else:
+                result = await to_thread.run_sync(
+                    work, abandon_on_cancel=True, limiter=self._unlimited
+                )
+        finally:
+            place.leave()
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError("a plain def returned a coroutine: make it an async def")
+        return result
+
+
+class _Place:
+    """One place in the limiter, freed by whoever is done last: the waiting task or the thread."""
+
+    def __init__(self, limiter: CapacityLimiter, token: EventLoopToken) -> None:
+        self._limiter = limiter
+        self._token = token
+        self._lock = threading.Lock()
+        self._running = False
+        self._abandoned = False
+
+    def occupy(self, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Runs in the thread."""
+        with self._lock:
+            if self._abandoned:
+                return None
+            self._running = True
+        try:
+            return call(*args)
+        finally:
+            with self._lock:
+                self._running = False
+                free = self._abandoned
+            if free:
+                try:
+                    from_thread.run_sync(self._free, token=self._token)
+                except RuntimeError:
+                    pass  # the event loop, and with it the limiter, has ended
+
+    def leave(self) -> None:
+        """Runs in the event loop, whatever became of the call."""
+        with self._lock:
+            self._abandoned = True
+            running = self._running
+        if not running:
+            self._free()
+
+    def _free(self) -> None:
+        self._limiter.release_on_behalf_of(self)

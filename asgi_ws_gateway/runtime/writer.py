@@ -1,0 +1,227 @@
+"""Puts one peer's messages on its transport, in the order they were pushed.
+
+While the transport takes them at once there is neither queue nor task: `send` is started by
+whoever pushes, and has ended by then. Only when one suspends do an outbox and a task to drain it
+come into being.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from ..limits import Limits
+from ..protocol.codec import wire_size
+from ..protocol.outbox import Outbox, Verdict
+from .background import Background
+from .invoke import resume
+from .transport import Transport
+
+__all__ = ["Writer"]
+
+
+class Writer:
+    """One peer's way out.
+
+    Args:
+        transport: Where to.
+        limits: Those of the peer's namespace.
+        background: Runs the draining task.
+        on_lost: Called when the transport fails: the peer is gone.
+        on_stuck: Called when one send hangs for `limits.send_timeout`.
+        on_dropped: Called when messages are lost, with the reason and how many: `overflow` by policy,
+            `closed` with the outbox, `gone` because they came too late.
+
+    Attributes:
+        idle: Nothing is under way, nothing waits.
+    """
+
+    __slots__ = (
+        "_background",
+        "_draining",
+        "_forget_watch",
+        "_idle_event",
+        "_limits",
+        "_on_dropped",
+        "_on_lost",
+        "_on_stuck",
+        "_outbox",
+        "_refusing",
+        "_room_event",
+        "_since",
+        "_steps",
+        "_stopped",
+        "_transport",
+        "idle",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        limits: Limits,
+        background: Background,
+        *,
+        on_lost: Callable[[], None],
+        on_stuck: Callable[[], None],
+        on_dropped: Callable[[str, int], None],
+    ) -> None:
+        self._transport = transport
+        self._limits = limits
+        self._background = background
+        self._on_lost = on_lost
+        self._on_stuck = on_stuck
+        self._on_dropped = on_dropped
+        self._steps = background.steps_sends
+        self._outbox: Outbox | None = None
+        self._draining: anyio.CancelScope | None = None
+        self._idle_event: anyio.Event | None = None
+        self._room_event: anyio.Event | None = None
+        self._forget_watch: Callable[[], None] | None = None
+        self._since = 0.0
+        self._refusing = False
+        self._stopped = False
+        self.idle = True
+
+    def push(
+        self,
+        payload: str | bytes,
+        *,
+        answer: bool = False,
+        key: tuple[str, str] | None = None,
+    ) -> Verdict:
+        """Sends a message, or queues it; never waits. Arguments as `Outbox.push`."""
+        if self._refusing:
+            self._on_dropped("gone", 1)
+            return Verdict.DROPPED
+        if not self.idle:
+            return self._queue(payload, answer, key)
+        if not self._steps:
+            self._start(None, payload)
+            return Verdict.QUEUED
+        # Started here and, if it suspends, ended by the draining task. Servers' sends allow that;
+        # one wrapped in somebody's asyncio.timeout that suspends would not.
+        steps = self._transport.send(payload).__await__()
+        try:
+            yielded = next(steps)
+        except StopIteration:
+            return Verdict.QUEUED
+        except Exception:
+            self.stop()
+            self._on_lost()
+            return Verdict.DROPPED
+        self._start(steps, yielded)
+        return Verdict.QUEUED
+
+    @property
+    def over_half(self) -> bool:
+        """Whether the outbox is over half full."""
+        return self._outbox is not None and self._outbox.over_half
+
+    def fits(self, payloads: list[str | bytes]) -> bool:
+        """Whether all of them would be sent or queued without any policy."""
+        if self.idle or self._outbox is None or not payloads:
+            return True
+        return self._outbox.fits(sum(map(wire_size, payloads)), len(payloads))
+
+    def refuse(self) -> None:
+        """Takes nothing more; what is queued still goes out."""
+        self._refusing = True
+
+    async def room(self, enough: Callable[[], bool]) -> None:
+        """Waits until `enough()` holds of the outbox, or the writer stops."""
+        while not (self._stopped or self.idle or enough()):
+            if self._room_event is None:
+                self._room_event = anyio.Event()
+            await self._room_event.wait()
+
+    async def flushed(self) -> None:
+        """Waits until everything has been handed to the server, or the writer has stopped."""
+        while not self.idle:
+            if self._idle_event is None:
+                self._idle_event = anyio.Event()
+            await self._idle_event.wait()
+
+    def stop(self) -> None:
+        """Drops what is queued and ends a send under way, where the server lets it be cancelled."""
+        self._refusing = self._stopped = True
+        if self._draining is not None:
+            self._draining.cancel()
+        self._wake_room()
+        if self._outbox:
+            self._on_dropped("closed", self._outbox.clear())
+
+    def _queue(
+        self, payload: str | bytes, answer: bool, key: tuple[str, str] | None
+    ) -> Verdict:
+        outbox = self._outbox
+        if outbox is None:
+            limits = self._limits
+            outbox = self._outbox = Outbox(
+                limits.outbox_bytes, limits.outbox_messages, limits.overflow
+            )
+        before = outbox.dropped
+        verdict = outbox.push(payload, wire_size(payload), answer=answer, key=key)
+        lost = outbox.dropped - before + (verdict is Verdict.OVERFLOW)
+        if lost:
+            self._on_dropped("overflow", lost)
+        return verdict
+
+    def _start(self, steps: Any, first: Any) -> None:
+        self.idle = False
+        self._background.spawn(self._drain, steps, first)
+
+    async def _drain(self, steps: Any, first: Any) -> None:
+        """Ends a started send (or sends `first`), then all that was queued meanwhile."""
+        self._since = anyio.current_time()
+        seconds = self._limits.send_timeout
+        if seconds is not None:
+            self._forget_watch = self._watch(seconds)
+        try:
+            with anyio.CancelScope() as self._draining:
+                if self._stopped:
+                    return
+                if steps is None:
+                    await self._transport.send(first)
+                else:
+                    await resume(steps, first)
+                while self._outbox:
+                    payload = self._outbox.pop()
+                    self._wake_room()
+                    self._since = anyio.current_time()
+                    await self._transport.send(payload)
+        except Exception:
+            if not self._stopped:
+                self.stop()
+                self._on_lost()
+        finally:
+            if self._forget_watch is not None:
+                self._forget_watch()
+                self._forget_watch = None
+            self._draining = None
+            self.idle = True
+            self._wake_room()
+            if self._idle_event is not None:
+                self._idle_event.set()
+                self._idle_event = None
+
+    def _watch(self, seconds: float) -> Callable[[], None]:
+        """Watches that no send hangs; one timer a drain, not one a send. Returns what ends it.
+
+        A timer and not a scope: hypercorn shields its sends under trio (0.18).
+        """
+
+        def check() -> None:
+            left = self._since + seconds - anyio.current_time()
+            if left <= 0:
+                self._on_stuck()
+            else:
+                self._forget_watch = self._background.call_later(left, check)
+
+        return self._background.call_later(seconds, check)
+
+    def _wake_room(self) -> None:
+        if self._room_event is not None:
+            self._room_event.set()
+            self._room_event = None
