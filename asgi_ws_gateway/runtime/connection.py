@@ -244,17 +244,23 @@ class Connection:
         if self._closed is not None:
             await self._closed.wait()
 
-    async def settled(self) -> None:
-        """Waits until nothing is being handled and nothing waits to be sent, or it has ended."""
+    async def settled(self, *, flushed: bool = True) -> bool:
+        """Waits until nothing is being handled and, if `flushed`, nothing waits to be sent.
+
+        Returns whether there was nothing to wait for. It does not wait for one that has ended.
+        """
+        at_once = True
         while self.ending is None:
-            if not self.writer.idle:
+            if flushed and not self.writer.idle:
                 await self.writer.flushed()
             elif self._concurrent:
                 await self._one_concurrent_ended()
             elif not self.inbox.idle:
                 await self.inbox.until_idle()
             else:
-                return
+                break
+            at_once = False
+        return at_once
 
     async def drain(self, grace: float) -> None:
         """Reads no more, lets handlers end within `grace` seconds, and closes with 1012.

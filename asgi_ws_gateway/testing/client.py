@@ -1,0 +1,243 @@
+"""A whole application in process: its lifespan, and connections to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from ..asgi.middleware import GatewayMiddleware
+from ..protocol.codec import Codec, JSONCodec
+from ..protocol.paths import strip_root
+from ..service import WebSocketService
+from .connection import ClientConnection, ConnectionDenied
+from .scope import HeaderPairs, websocket_scope
+from .wire import Wire
+
+__all__ = ["GatewayTestClient"]
+
+
+class GatewayTestClient:
+    """Runs an application in the caller's own event loop, and connects to it.
+
+    What the application raises, and whatever it does that some server would choke on, fails the
+    test.
+
+    Args:
+        target: An ASGI application, a `WebSocketService`, or instances of gateways.
+        service: The service inside the application, where it is not the outermost layer; `settle`
+            needs it.
+        timeout: Seconds for every wait.
+        options: Of the `WebSocketService` that is made for instances of gateways.
+    """
+
+    def __init__(
+        self,
+        *target: Any,
+        service: WebSocketService | None = None,
+        timeout: float = 5.0,
+        **options: Any,
+    ) -> None:
+        self.app, self.service = _application(target, service, options)
+        self.timeout = timeout
+        self._group: TaskGroup | None = None
+        self._lifespan = _Lifespan()
+        self._wires: list[Wire] = []
+
+    async def __aenter__(self) -> Self:
+        """Starts the application. Raises `RuntimeError` if it says that it cannot start."""
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        try:
+            self._group.start_soon(self._lifespan.run, self.app)
+            with anyio.fail_after(self.timeout):
+                await self._lifespan.startup()
+        except BaseException as error:
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """Ends connections that are still open, and then the application."""
+        assert self._group is not None
+        try:
+            if error is None:
+                with anyio.fail_after(self.timeout):
+                    for wire in self._wires:
+                        wire.leave(1001)
+                        await wire.finished.wait()
+                    await self._lifespan.shutdown()
+        except BaseException as failure:
+            self._group.cancel_scope.cancel()
+            await self._group.__aexit__(type(failure), failure, failure.__traceback__)
+            raise
+        if error is not None:
+            self._group.cancel_scope.cancel()
+        return await self._group.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def connect(
+        self,
+        url: str,
+        *,
+        headers: HeaderPairs = (),
+        subprotocols: Iterable[str] = (),
+        client: tuple[str, int] | None = ("testclient", 50000),
+        denials: bool = True,
+        scope: dict[str, Any] | None = None,
+    ) -> AsyncIterator[ClientConnection]:
+        """Connects, and leaves with 1000 at the end of the block if it is still connected.
+
+        Args:
+            url: Path and query, such as `"/chat?token=t"`.
+            headers: Of the handshake.
+            subprotocols: What the client offers.
+            client: Its address.
+            denials: Whether the server can carry a status and a body (daphne cannot).
+            scope: Merged into the ASGI scope.
+
+        Raises:
+            ConnectionDenied: The handshake was refused.
+        """
+        assert self._group is not None, "enter the client first: async with GatewayTestClient(...)"
+        made = websocket_scope(url, headers=headers, subprotocols=subprotocols, client=client)
+        made["state"] = dict(self._lifespan.state)
+        if not denials:
+            del made["extensions"]
+        made.update(scope or {})
+        wire = Wire(denials=denials)
+        wire.put({"type": "websocket.connect"})
+        self._group.start_soon(self._serve, made, wire)
+        self._wires.append(wire)
+        try:
+            await self._handshake(wire)
+            connection = ClientConnection(wire, self._codec(made), self.timeout)
+            yield connection
+            if wire.end is None:
+                await connection.close()
+        finally:
+            wire.leave(1006, lost=True)
+
+    async def settle(self) -> None:
+        """Waits until every handler has ended and every outbox is empty.
+
+        A client that does not read keeps its outbox; that is not waited for. Nor are open
+        questions' answers, which nobody but the test can give: answer them first.
+        """
+        with anyio.fail_after(self.timeout):
+            while not await self._settled():
+                await checkpoint()
+
+    async def _settled(self) -> bool:
+        """Waits for everything there is; whether there was nothing to wait for."""
+        self._wires = [wire for wire in self._wires if not wire.finished.is_set()]
+        if self.service is None or self.service.health().reason == "not running":
+            return all(wire.drained for wire in self._wires)
+        reading = not any(wire.paused for wire in self._wires)
+        members = list(self.service.running.hub)
+        quiet = all([await member.settled(flushed=reading) for member in members])
+        for wire in self._wires:
+            while not wire.drained:
+                quiet = False
+                await wire.changed()
+        return quiet
+
+    async def _serve(self, scope: dict[str, Any], wire: Wire) -> None:
+        try:
+            await self.app(scope, wire.receive, wire.send)
+        finally:
+            wire.finish()
+
+    async def _handshake(self, wire: Wire) -> None:
+        with anyio.fail_after(self.timeout):
+            while wire.accepted is None and wire.denial is None:
+                assert not wire.finished.is_set(), "the application returned without an answer"
+                await wire.changed()
+            if wire.denial is not None:
+                await wire.finished.wait()
+                status, headers, body = wire.denial
+                raise ConnectionDenied(
+                    status,
+                    body.decode(),
+                    {name.decode("latin-1"): value.decode("latin-1") for name, value in headers},
+                )
+
+    def _codec(self, scope: dict[str, Any]) -> Codec:
+        path = strip_root(scope["path"], scope["root_path"])
+        match = None if self.service is None else self.service.find(path)
+        return JSONCodec() if match is None else match.target.codec
+
+
+def _application(
+    target: tuple[Any, ...], service: WebSocketService | None, options: dict[str, Any]
+) -> tuple[Any, WebSocketService | None]:
+    if len(target) == 1 and isinstance(target[0], WebSocketService):
+        service = target[0]
+        app: Any = GatewayMiddleware(None, service)
+    elif target and all(callable(item) for item in target[:1]) and not isinstance(target[0], type):
+        (app,) = target
+        if service is None and isinstance(app, GatewayMiddleware):
+            service = app.service
+        return app, service
+    else:
+        service = WebSocketService(**options)
+        app = GatewayMiddleware(None, service, gateways=target)
+    return app, service
+
+
+class _Lifespan:
+    """A server's side of the lifespan protocol; an app that does not speak it is fine."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {}
+        self._started = anyio.Event()
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        self._asked = False
+        self._failure: str | None = None
+
+    async def run(self, app: Any) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": self.state}
+        try:
+            await app(scope, self._receive, self._send)
+        except Exception:
+            if self._started.is_set():
+                raise
+        finally:
+            self._started.set()
+            self._stopped.set()
+
+    async def startup(self) -> None:
+        await self._started.wait()
+        if self._failure is not None:
+            raise RuntimeError(f"the application could not start: {self._failure}")
+
+    async def shutdown(self) -> None:
+        self._stopping.set()
+        await self._stopped.wait()
+
+    async def _receive(self) -> dict[str, Any]:
+        if not self._asked:
+            self._asked = True
+            return {"type": "lifespan.startup"}
+        await self._stopping.wait()
+        return {"type": "lifespan.shutdown"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if message["type"].endswith(".failed"):
+            self._failure = message.get("message", "")
+        if message["type"].startswith("lifespan.startup."):
+            self._started.set()
+        else:
+            self._stopped.set()

@@ -1,0 +1,181 @@
+"""An ASGI server for one in-process connection, stricter than any real one.
+
+Whatever a server somewhere raises on, loses or chokes on is an `AssertionError` here: two sends at
+once, a send after the close, text that cannot be encoded, a close code or reason that may not be
+sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import anyio
+
+from ..protocol.close_codes import MAX_REASON_BYTES, check_code
+
+__all__ = ["CloseInfo", "Wire"]
+
+
+class CloseInfo(NamedTuple):
+    """How a connection ended, as its client sees it."""
+
+    code: int
+    reason: str = ""
+
+
+class Wire:
+    """Between one client and the application.
+
+    Attributes:
+        received: What the application sent and the client has not looked at: `str` or `bytes`.
+        accepted: The accept message, once there is one.
+        denial: Status, headers and body, once the handshake is refused.
+        end: How it ended, once it has.
+        finished: Set when the application has returned.
+    """
+
+    def __init__(self, *, denials: bool = True) -> None:
+        self.received: deque[str | bytes] = deque()
+        self.accepted: dict[str, Any] | None = None
+        self.denial: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None
+        self.end: CloseInfo | None = None
+        self.finished = anyio.Event()
+        self._denials = denials
+        self._denial_start: dict[str, Any] | None = None
+        self._incoming: deque[dict[str, Any]] = deque()
+        self._changed = anyio.Event()
+        self._resumed: anyio.Event | None = None
+        self._sending = False
+        self._receiving = False
+        self._lost = False
+        self._failure: Exception | None = None
+
+    # The client's side.
+
+    def put(self, message: dict[str, Any]) -> None:
+        """Lets the application receive a message."""
+        self._incoming.append(message)
+        self._change()
+
+    def leave(self, code: int, reason: str = "", *, lost: bool = False) -> None:
+        """Ends it from the client's side; `lost` makes later sends of the application fail."""
+        if self.end is None:
+            self.end = CloseInfo(code, reason)
+            self._lost = lost
+            self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
+            self.resume()
+
+    def fail_sends(self, error: Exception) -> None:
+        """Makes every further send of the application raise `error`."""
+        self._failure = error
+
+    def pause(self) -> None:
+        """Reads no more: the application's next send hangs."""
+        if self._resumed is None:
+            self._resumed = anyio.Event()
+
+    def resume(self) -> None:
+        """Reads again."""
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client reads."""
+        return self._resumed is not None
+
+    @property
+    def drained(self) -> bool:
+        """Whether the application has received everything, and waits for more."""
+        return self.finished.is_set() or (self._receiving and not self._incoming)
+
+    async def changed(self) -> None:
+        """Waits until anything happens on either side."""
+        await self._changed.wait()
+
+    # The application's side.
+
+    async def receive(self) -> dict[str, Any]:
+        """ASGI's `receive`."""
+        assert not self._receiving, "two tasks are in receive() at once"
+        self._receiving = True
+        try:
+            while not self._incoming:
+                self._change()
+                await self._changed.wait()
+            return self._incoming.popleft()
+        finally:
+            self._receiving = False
+            self._change()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """ASGI's `send`."""
+        assert not self._sending, "two tasks are in send() at once"
+        self._sending = True
+        try:
+            if self._resumed is not None:
+                await self._resumed.wait()
+            self._take(message)
+        finally:
+            self._sending = False
+            self._change()
+
+    def finish(self) -> None:
+        """The application has returned."""
+        self.finished.set()
+        self._change()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if self._failure is not None:
+            raise self._failure
+        if self._lost:
+            raise OSError("the client is gone")
+        if kind == "websocket.accept":
+            assert self.accepted is None and self.denial is None, "accepted or refused twice"
+            self.accepted = message
+        elif kind == "websocket.send":
+            self._take_payload(message)
+        elif kind == "websocket.close":
+            self._take_close(message)
+        elif kind == "websocket.http.response.start":
+            assert self._denials, "the denial response extension is not there"
+            assert self.accepted is None, "a denial after the accept"
+            self._denial_start = message
+        elif kind == "websocket.http.response.body":
+            assert self._denial_start is not None, "a body before its start"
+            assert not message.get("more_body"), "granian loses the first part of such a body"
+            start = self._denial_start
+            self.denial = (start["status"], list(start.get("headers", ())), message.get("body", b""))
+        else:
+            raise AssertionError(f"{kind!r} is not a message that may be sent")
+
+    def _take_payload(self, message: dict[str, Any]) -> None:
+        assert self.accepted is not None, "a send before the accept"
+        text, data = message.get("text"), message.get("bytes")
+        assert (text is None) != (data is None), "a message has either text or bytes"
+        if text is not None:
+            assert type(text) is str and text, "text is a str, and daphne drops an empty one"
+            text.encode()
+        else:
+            assert type(data) is bytes and data, "bytes are of type bytes, and not empty"
+        if self.end is None:
+            self.received.append(text if text is not None else data)
+
+    def _take_close(self, message: dict[str, Any]) -> None:
+        if self.accepted is None:
+            assert self.denial is None, "refused twice"
+            self.denial = (403, [], b"")
+            return
+        code, reason = message.get("code", 1000), message.get("reason") or ""
+        check_code(code)
+        assert len(reason.encode()) <= MAX_REASON_BYTES, "the reason of a close is too long"
+        if self.end is None:
+            assert not self._receiving, "granian blocks: a close while a task is in receive()"
+            self.end = CloseInfo(code, reason)
+
+    def _change(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
