@@ -23,13 +23,22 @@ else:
 
 
 class PeerLink(Protocol):
-    """What carries out a peer's verbs; see `Peer` for what each means."""
+    """What carries out a peer's verbs; `Peer` says what each means."""
 
     @property
-    def connected(self) -> bool: ...
+    def connected(self) -> bool:
+        """See `Peer.connected`."""
+        ...
+
     @property
-    def rooms(self) -> frozenset[str]: ...
-    async def send(self, event: str, data: Any, latest: str | None) -> bool: ...
+    def rooms(self) -> frozenset[str]:
+        """See `Peer.rooms`."""
+        ...
+
+    async def send(self, event: str, data: Any, latest: str | None) -> bool:
+        """See `Peer.send`."""
+        ...
+
     async def broadcast(
         self,
         event: str,
@@ -37,11 +46,25 @@ class PeerLink(Protocol):
         room: str | Everyone | None,
         latest: str | None,
         exclude: tuple[str, ...],
-    ) -> DeliveryReport: ...
-    async def ask(self, event: str, data: Any, timeout: Any) -> Any: ...
-    def join(self, room: str) -> bool: ...
-    def leave(self, room: str) -> bool: ...
-    async def close(self, code: int, reason: str) -> None: ...
+    ) -> DeliveryReport:
+        """See `Peer.broadcast`; `exclude` holds ids."""
+        ...
+
+    async def ask(self, event: str, data: Any, timeout: Any) -> Any:
+        """See `Peer.ask`."""
+        ...
+
+    def join(self, room: str) -> bool:
+        """See `Peer.join`."""
+        ...
+
+    def leave(self, room: str) -> bool:
+        """See `Peer.leave`."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `Peer.close`."""
+        ...
 
 
 class Portal(Protocol):

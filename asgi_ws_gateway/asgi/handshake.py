@@ -1,5 +1,7 @@
-"""From a handshake to an accepted connection, or to a refusal. Whatever happens, the server is
-answered: daphne lets a client hang otherwise, and granian says 403 on its own.
+"""From a handshake to an accepted connection, or to a refusal.
+
+Whatever happens, the server is answered: daphne lets a client hang otherwise, and granian says 403
+on its own.
 """
 
 from __future__ import annotations
@@ -9,14 +11,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-import anyio
-
 from ..errors import ConnectionRejected
 from ..protocol.close_codes import cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
-from ..runtime.background import cancelled_by_itself
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import quoted
 from ..runtime.running import Running
@@ -87,7 +86,7 @@ async def handshake(
             # The client has left: uvicorn raises, others tell with the first receive.
             logger.debug("The server did not take the accept", exc_info=True)
             return
-        await service.serve(match, transport, request, outcome)
+        await service.serve(namespace, transport, request, outcome)
     finally:
         running.admission.leave(request.ip)
 
@@ -212,9 +211,12 @@ class _Attempt:
         if not _sendable(headers):
             logger.error("%s rejected with an illegal header: it is left out", hook.label)
             headers = ()
-        reason = rejection.reason if isinstance(rejection.reason, str) else "Forbidden"
         return _Refusal(
-            rejection.status, reason, "hook", tuple(_encode(headers)), rejection.close_code
+            rejection.status,
+            str(rejection.reason),
+            "hook",
+            tuple(_encode(headers)),
+            rejection.close_code,
         )
 
 

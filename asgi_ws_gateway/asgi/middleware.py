@@ -102,9 +102,7 @@ class GatewayMiddleware:
         assert self.app is not None
         await self.app(scope, receive, send)
 
-    async def _reject(
-        self, path: str, scope: Scope, receive: ASGIReceive, send: ASGISend
-    ) -> None:
+    async def _reject(self, path: str, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         logger.warning(
             "Namespace %s is not registered. Connection rejected. "
             "Give a class @namespace(...) and register an instance of it",

@@ -32,7 +32,9 @@ def origin_allowed(request: ConnectionRequest, allowed: Sequence[str] | str) -> 
     if isinstance(allowed, str):
         allowed = (allowed,)
     parsed = _parse(origin)
-    return any(origin == entry or (parsed is not None and parsed == _parse(entry)) for entry in allowed)
+    return any(
+        origin == entry or (parsed is not None and parsed == _parse(entry)) for entry in allowed
+    )
 
 
 def _same_host(origin: str, request: ConnectionRequest) -> bool:

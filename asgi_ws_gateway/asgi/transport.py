@@ -69,9 +69,7 @@ class ASGITransport:
         self._ahead = _Ahead(on_disconnect)
         background.spawn(self._ahead.run, self._receive_one)
 
-    async def accept(
-        self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]
-    ) -> None:
+    async def accept(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Accepts; does not wait for `websocket.connect`, which Quart's test client never sends."""
         message: Message = {"type": "websocket.accept", "headers": list(headers)}
         if subprotocol is not None:
@@ -121,9 +119,7 @@ class ASGITransport:
         await self._stop_watching()
         for attempt in fallbacks(code):
             try:
-                await self._send(
-                    {"type": "websocket.close", "code": attempt, "reason": reason}
-                )
+                await self._send({"type": "websocket.close", "code": attempt, "reason": reason})
                 return
             except Exception:
                 # The client may be gone, or daphne refuses the code: it is tried with another.

@@ -92,7 +92,7 @@ class Background:
         self._stopping.set()
         await self._ended.wait()
 
-    def spawn(self, call: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def spawn(self, call: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Starts a task. What it raises is logged, and harms no other."""
         assert self._group is not None
         self._group.start_soon(self._guard, call, args)
@@ -119,6 +119,10 @@ class Background:
     async def hand_over(self, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Awaits a coroutine function on this event loop, from another one."""
         return await to_thread.run_sync(partial(self.run, call, *args))
+
+    async def hand_over_sync(self, call: Callable[..., T], *args: Any) -> T:
+        """Calls a plain function on this event loop, from another one."""
+        return await to_thread.run_sync(partial(self.run_sync, call, *args))
 
     def run(self, call: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Runs a coroutine function on this event loop, and waits in the calling thread.
@@ -151,7 +155,7 @@ class Background:
             self._ended.set()
             self._on_end()
 
-    async def _guard(self, call: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
+    async def _guard(self, call: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         try:
             await call(*args)
         except Exception:

@@ -153,9 +153,7 @@ class Dispatcher:
             bare = Failure("handler_failed", failure.event, failure.id)
             return self._codec.encode("error", error_data(bare), failure.id)
 
-    async def run_hook(
-        self, hook: Hook, stage: Stage, timeout: float | None, *args: Any
-    ) -> Any:
+    async def run_hook(self, hook: Hook, stage: Stage, timeout: float | None, *args: Any) -> Any:
         """Runs a hook; raises what it raises."""
         if hook.kind is Kind.THREAD:
             return await stage.run(self._running.threads.run(hook.call, *args), timeout)
@@ -247,7 +245,7 @@ class Dispatcher:
             if delivery is None:
                 origin.reply(payload, answer=message.id is not None)
             else:
-                self._running.push(delivery.audience, delivery.event, payload, delivery.latest)
+                self._running.push(delivery, payload)
 
     async def _acknowledge(self, data: Any, id: MessageId, origin: Origin) -> None:
         payload = self._codec.encode("ack", data, id)
@@ -271,9 +269,7 @@ class Dispatcher:
         if hook is not None:
             peer = origin.blocking_peer if hook.kind.threaded else origin.peer
             try:
-                answer = await self.run_hook(
-                    hook, stage, self._timeout, error, peer, message.event
-                )
+                answer = await self.run_hook(hook, stage, self._timeout, error, peer, message.event)
             except MessageRejected as rejection:
                 answer = rejection
             except Interrupted:

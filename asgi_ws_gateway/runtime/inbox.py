@@ -28,7 +28,7 @@ class Inbox:
     Args:
         transport: Where from.
         background: Runs the reader.
-        writer: The peer's way out; while it is over half full, nothing is read that might add to it.
+        writer: The peer's way out; while it is over half full, nothing is read that adds to it.
         limit: How many messages may wait before the reading stops.
         read: Says what a payload means; `None` for what needs no handling any more.
         on_disconnect: Called once, when the client is gone.

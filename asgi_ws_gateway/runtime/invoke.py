@@ -6,7 +6,7 @@ Most handlers never suspend. Their first step is their last, and nothing at all 
 from __future__ import annotations
 
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
 from math import inf
 from typing import Any, TypeVar

@@ -104,7 +104,7 @@ class ConnectionLink:
 
     def join(self, room: str) -> bool:
         connection = self._connection
-        if not isinstance(room, str) or not room:
+        if type(room) is not str or not room:
             raise ValueError(f"a room's name is a str that is not empty, not {room!r}")
         if connection.ending is not None:
             return False
@@ -175,9 +175,7 @@ class GoneLink:
         latest: str | None,
         exclude: tuple[str, ...],
     ) -> DeliveryReport:
-        return await _broadcast(
-            self._running, self._namespace, event, data, room, latest, exclude
-        )
+        return await _broadcast(self._running, self._namespace, event, data, room, latest, exclude)
 
     async def ask(self, event: str, data: Any, timeout: Any) -> Any:
         raise PeerClosed("the peer is gone")

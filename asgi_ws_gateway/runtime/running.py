@@ -1,15 +1,20 @@
-"""One lifetime of a service: what all its connections share, and how anything is sent through it."""
+"""One lifetime of a service: what all its connections share, and everything it can be asked to do.
+
+Nothing here waits. The service makes coroutines of it, and `blocking` calls for threads.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import UnknownNamespace
 from ..limits import Limits
-from ..protocol.audience import ALL, Audience, Delivery, DeliveryReport
+from ..peer import BlockingPeer, Peer
+from ..protocol.audience import Audience, Delivery, DeliveryReport, Everyone
+from ..protocol.close_codes import Close, check_code, cut_reason
 from ..protocol.codec import Codec
 from ..protocol.messages import RESERVED_EVENTS
 from ..protocol.paths import normalise
@@ -21,7 +26,9 @@ from .hub import Hub, Member
 from .telemetry import Telemetry
 from .threads import Threads
 
-__all__ = ["Running", "check_event"]
+__all__ = ["AnyPeer", "Running", "check_event"]
+
+AnyPeer: TypeAlias = Peer[Any] | BlockingPeer[Any]
 
 
 def check_event(event: str) -> None:
@@ -33,7 +40,9 @@ def check_event(event: str) -> None:
 
 
 class Running:
-    """What connections and the service share while it runs.
+    """What connections and the service share while it runs; used on its own event loop only.
+
+    What the calls mean stands at `WebSocketService`.
 
     Args:
         table: What is registered.
@@ -42,6 +51,10 @@ class Running:
         telemetry: Counts everything.
         limits: The service-wide ones.
         check_outgoing: Whether emitters' schemas are checked.
+
+    Attributes:
+        node: Names this node, and this start of it.
+        draining_since: Since when nobody is let in any more.
     """
 
     def __init__(
@@ -64,42 +77,83 @@ class Running:
         self.node = secrets.token_urlsafe(8)
         self.draining_since: datetime | None = None
 
+    def emit(
+        self, peer_or_id: AnyPeer | str, event: str, data: Any, latest: str | None
+    ) -> DeliveryReport:
+        """Sends to one peer."""
+        check_event(event)
+        member = self.hub.find(_id(peer_or_id))
+        return self._deliver_each([] if member is None else [member], event, data, latest)
+
+    def emit_to_user(
+        self, user: str, event: str, data: Any, namespace: str | None, latest: str | None
+    ) -> DeliveryReport:
+        """Sends to all peers of a user."""
+        check_event(event)
+        members = self.hub.user(user)
+        if namespace is not None:
+            self.namespace(namespace)
+            path = normalise(namespace)
+            members = [member for member in members if member.peer.namespace == path]
+        return self._deliver_each(members, event, data, latest)
+
+    def broadcast(
+        self,
+        namespace_or_peer: AnyPeer | str,
+        event: str,
+        data: Any,
+        room: str | Everyone | None,
+        exclude: AnyPeer | str | Collection[AnyPeer | str],
+        latest: str | None,
+    ) -> DeliveryReport:
+        """Sends to everyone in a namespace or room."""
+        check_event(event)
+        path = _path(namespace_or_peer)
+        audience = Audience(normalise(path), room, None, _ids(exclude))
+        return self.deliver(Delivery(audience, event, data, latest))
+
     def deliver(self, delivery: Delivery) -> DeliveryReport:
-        """Encodes it once, and hands it to everyone it is for. Waits for none.
+        """Encodes it once, and hands it to everyone it is for."""
+        codec = self.namespace(delivery.audience.namespace).codec
+        payload = codec.encode(delivery.event, delivery.data)
+        return self.push(delivery, payload)
 
-        Raises:
-            EncodeError: Nothing was sent.
-            UnknownNamespace: Nobody can ever be there.
-        """
+    def push(self, delivery: Delivery, payload: str | bytes) -> DeliveryReport:
+        """Hands a delivery that is encoded already to everyone it is for."""
         audience = delivery.audience
-        namespace = self.namespace(audience.namespace)
-        payload = namespace.codec.encode(delivery.event, delivery.data)
-        return self.push(audience, delivery.event, payload, delivery.latest)
-
-    def push(
-        self, audience: Audience, event: str, payload: str | bytes, latest: str | None
-    ) -> DeliveryReport:
-        """Hands an encoded message to everyone in the audience."""
         members = self.hub.audience(audience)
-        return self._push(members, audience.namespace, event, payload, latest, audience.exclude)
+        return self._push(members, delivery, payload)
 
-    def deliver_each(
-        self, members: Iterable[Member], event: str, data: Any, latest: str | None
-    ) -> DeliveryReport:
-        """Hands one message to peers of any namespaces, encoded once a codec."""
-        by_codec: dict[int, tuple[Codec, list[Member]]] = {}
-        for member in members:
-            codec = self.namespace(member.peer.namespace).codec
-            by_codec.setdefault(id(codec), (codec, []))[1].append(member)
-        encoded = [
-            (codec.encode(event, data), together) for codec, together in by_codec.values()
+    def disconnect(self, peer_or_id: AnyPeer | str, code: int, reason: str) -> None:
+        """Closes one peer."""
+        check_code(code)
+        member = self.hub.find(_id(peer_or_id))
+        if member is not None:
+            member.close_soon(Close(code, cut_reason(reason)))
+
+    def disconnect_user(self, user: str, code: int, reason: str) -> None:
+        """Closes all peers of a user."""
+        check_code(code)
+        for member in self.hub.user(user):
+            member.close_soon(Close(code, cut_reason(reason)))
+
+    def peers(self, namespace: str, room: str | Everyone) -> list[Peer[Any]]:
+        """Who is in a namespace or room, on this node."""
+        self.namespace(namespace)
+        members = self.hub.audience(Audience(normalise(namespace), room))
+        return [member.peer for member in members]
+
+    def peer(self, id: str) -> Peer[Any] | None:
+        """The peer with this id, if it is on this node."""
+        member = self.hub.find(id)
+        return None if member is None else member.peer
+
+    def presence(self, namespace: str, room: str | Everyone) -> list[Presence]:
+        """Who is in a namespace or room."""
+        return [
+            Presence(peer.id, peer.user, peer.namespace, peer.rooms, self.node, peer.presence)
+            for peer in self.peers(namespace, room)
         ]
-        queued = dropped = 0
-        for payload, together in encoded:
-            report = self._push(together, together[0].peer.namespace, event, payload, latest, ())
-            queued += report.queued
-            dropped += report.dropped
-        return DeliveryReport(queued, dropped, True)
 
     def namespace(self, path: str) -> Namespace:
         """What serves a concrete path.
@@ -112,31 +166,44 @@ class Running:
             raise UnknownNamespace(f"no gateway is registered for {path!r}")
         return match.target
 
-    def presence(self, namespace: str, room: Any = ALL) -> list[Presence]:
-        """Who is there, on this node."""
-        self.namespace(namespace)
-        return [
-            Presence(
-                member.id,
-                member.peer.user,
-                member.peer.namespace,
-                member.peer.rooms,
-                self.node,
-                member.peer.presence,
-            )
-            for member in self.hub.audience(Audience(normalise(namespace), room))
-        ]
+    def _deliver_each(
+        self, members: Iterable[Member], event: str, data: Any, latest: str | None
+    ) -> DeliveryReport:
+        """Hands one message to peers of any namespaces, encoded once a codec."""
+        by_codec: dict[int, tuple[Codec, list[Member]]] = {}
+        for member in members:
+            codec = self.namespace(member.peer.namespace).codec
+            by_codec.setdefault(id(codec), (codec, []))[1].append(member)
+        encoded = [(codec.encode(event, data), together) for codec, together in by_codec.values()]
+        queued = dropped = 0
+        for payload, together in encoded:
+            audience = Audience(together[0].peer.namespace)
+            report = self._push(together, Delivery(audience, event, data, latest), payload)
+            queued += report.queued
+            dropped += report.dropped
+        return DeliveryReport(queued, dropped, True)
 
     def _push(
-        self,
-        members: list[Member],
-        namespace: str,
-        event: str,
-        payload: str | bytes,
-        latest: str | None,
-        exclude: Collection[str],
+        self, members: list[Member], delivery: Delivery, payload: str | bytes
     ) -> DeliveryReport:
-        key = None if latest is None else (event, latest)
-        queued, dropped = self.hub.push(members, payload, key=key, exclude=exclude)
-        self.telemetry.sent(namespace, event, queued, dropped)
+        event, audience = delivery.event, delivery.audience
+        key = None if delivery.latest is None else (event, delivery.latest)
+        queued, dropped = self.hub.push(members, payload, key=key, exclude=audience.exclude)
+        self.telemetry.sent(audience.namespace, event, queued, dropped)
         return DeliveryReport(queued, dropped, True)
+
+
+def _path(namespace_or_peer: AnyPeer | str) -> str:
+    if isinstance(namespace_or_peer, str):
+        return namespace_or_peer
+    return namespace_or_peer.namespace
+
+
+def _id(peer_or_id: AnyPeer | str) -> str:
+    return peer_or_id if isinstance(peer_or_id, str) else peer_or_id.id
+
+
+def _ids(peers: AnyPeer | str | Collection[AnyPeer | str]) -> tuple[str, ...]:
+    if isinstance(peers, str | Peer | BlockingPeer):
+        return (_id(peers),)
+    return tuple(_id(peer) for peer in peers)

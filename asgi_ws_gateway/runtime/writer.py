@@ -144,7 +144,7 @@ class Writer:
             await self._idle_event.wait()
 
     def stop(self) -> None:
-        """Drops what is queued and ends a send under way, where the server lets it be cancelled."""
+        """Drops what is queued, and ends a send under way if the server lets it be cancelled."""
         self._refusing = self._stopped = True
         if self._draining is not None:
             self._draining.cancel()
@@ -152,9 +152,7 @@ class Writer:
         if self._outbox:
             self._on_dropped("closed", self._outbox.clear())
 
-    def _queue(
-        self, payload: str | bytes, answer: bool, key: tuple[str, str] | None
-    ) -> Verdict:
+    def _queue(self, payload: str | bytes, answer: bool, key: tuple[str, str] | None) -> Verdict:
         outbox = self._outbox
         if outbox is None:
             limits = self._limits

@@ -1,4 +1,4 @@
-"""Tests of gateways: handlers alone with fakes, whole applications in process, contracts to inherit.
+"""For tests: handlers alone with fakes, whole applications in process, contracts to inherit.
 
 Everything runs in the caller's own event loop, asyncio or trio: no threads, no sleeps, and a time
 limit on every wait.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -96,7 +96,7 @@ class GatewayTestClient:
         client: tuple[str, int] | None = ("testclient", 50000),
         denials: bool = True,
         scope: dict[str, Any] | None = None,
-    ) -> AsyncIterator[ClientConnection]:
+    ) -> AsyncGenerator[ClientConnection]:
         """Connects, and leaves with 1000 at the end of the block if it is still connected.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
 __all__ = ["HeaderPairs", "websocket_scope"]
@@ -20,7 +20,9 @@ def websocket_scope(
 ) -> dict[str, Any]:
     """A scope for `url`, such as `"/chat?token=t"` or `"ws://example.org/chat"`."""
     parts = urlsplit(url)
-    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+    pairs: list[tuple[str, str]] = list(
+        cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    )
     if not any(name.lower() == "host" for name, _ in pairs):
         pairs.insert(0, ("host", parts.netloc or "testserver"))
     path = parts.path or "/"
@@ -33,7 +35,9 @@ def websocket_scope(
         "raw_path": path.encode(),
         "query_string": parts.query.encode(),
         "root_path": "",
-        "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs],
+        "headers": [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs
+        ],
         "client": client,
         "server": (parts.hostname or "testserver", parts.port or 80),
         "subprotocols": list(subprotocols),

@@ -134,7 +134,8 @@ class Wire:
         if self._lost:
             raise OSError("the client is gone")
         if kind == "websocket.accept":
-            assert self.accepted is None and self.denial is None, "accepted or refused twice"
+            assert self.accepted is None, "accepted twice"
+            assert self.denial is None, "accepted after a refusal"
             self.accepted = message
         elif kind == "websocket.send":
             self._take_payload(message)
@@ -148,7 +149,8 @@ class Wire:
             assert self._denial_start is not None, "a body before its start"
             assert not message.get("more_body"), "granian loses the first part of such a body"
             start = self._denial_start
-            self.denial = (start["status"], list(start.get("headers", ())), message.get("body", b""))
+            headers = list(start.get("headers", ()))
+            self.denial = (start["status"], headers, message.get("body", b""))
         else:
             raise AssertionError(f"{kind!r} is not a message that may be sent")
 
@@ -157,12 +159,14 @@ class Wire:
         text, data = message.get("text"), message.get("bytes")
         assert (text is None) != (data is None), "a message has either text or bytes"
         if text is not None:
-            assert type(text) is str and text, "text is a str, and daphne drops an empty one"
+            assert type(text) is str, "text is a str"
             text.encode()
         else:
-            assert type(data) is bytes and data, "bytes are of type bytes, and not empty"
+            assert type(data) is bytes, "bytes are bytes, not a view or an array"
+        payload: str | bytes = text if text is not None else data
+        assert payload, "daphne drops an empty message"
         if self.end is None:
-            self.received.append(text if text is not None else data)
+            self.received.append(payload)
 
     def _take_close(self, message: dict[str, Any]) -> None:
         if self.accepted is None:

@@ -1,0 +1,144 @@
+"""From the start of a service to its end, on one event loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import anyio
+
+from ..limits import Limits
+from ..routing.table import RoutingTable
+from .background import Background
+from .running import Running
+from .telemetry import Telemetry
+from .threads import Runner, Threads
+
+__all__ = ["Lifespan", "Lifetime"]
+
+logger = logging.getLogger(__name__)
+
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Lifetime:
+    """One start of a service.
+
+    Args:
+        table: What is registered.
+        telemetry: Counts everything.
+        limits: The service-wide ones.
+        run_sync: Runs plain `def` handlers, in place of the service's threads.
+        lifespan: Opens the user's context, if there is one.
+        check_outgoing: Whether emitters' schemas are checked.
+        on_end: Called when it has ended, be it with its event loop.
+
+    Attributes:
+        running: What its connections share, from its start to its end.
+    """
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        telemetry: Telemetry,
+        *,
+        limits: Limits,
+        run_sync: Runner | None,
+        lifespan: Lifespan | None,
+        check_outgoing: bool,
+        on_end: Callable[[], None],
+    ) -> None:
+        self._table = table
+        self._telemetry = telemetry
+        self._limits = limits
+        self._run_sync = run_sync
+        self._lifespan = lifespan
+        self._check_outgoing = check_outgoing
+        self._on_end = on_end
+        self._started: anyio.Event | None = None
+        self._stopping = anyio.Event()
+        self._left = anyio.Event()
+        self._error: BaseException | None = None
+        self.running: Running | None = None
+
+    async def start(self) -> None:
+        """Starts it; whoever comes while it starts waits for the same start.
+
+        Raises:
+            Exception: What the lifespan raised.
+        """
+        if self._started is not None:
+            await self._started.wait()
+            if self._error is not None:
+                raise RuntimeError("the service could not be started") from self._error
+            return
+        self._started = anyio.Event()
+        try:
+            await self._start()
+        except BaseException as error:
+            self._error = error
+            self._on_end()
+            raise
+        finally:
+            self._started.set()
+
+    async def stop(self) -> None:
+        """Closes what is still connected, leaves the lifespan, and ends all tasks."""
+        await self.drain(0.0)
+        self._stopping.set()
+        if self._lifespan is not None:
+            await self._left.wait()
+        await self._background.stop()
+
+    async def drain(self, grace: float) -> None:
+        """Lets nobody in any more, and closes everyone; see `WebSocketService.drain`."""
+        running = self.running
+        if running is None:
+            return
+        if running.draining_since is None:
+            running.draining_since = datetime.now(UTC)
+        with anyio.move_on_after(grace + 1.0):
+            async with anyio.create_task_group() as group:
+                for member in running.hub:
+                    group.start_soon(member.drain, grace)
+
+    async def _start(self) -> None:
+        self._background = Background(self._ended)
+        await self._background.start()
+        self.running = Running(
+            self._table,
+            self._background,
+            Threads(self._limits.threads, self._run_sync),
+            self._telemetry,
+            limits=self._limits,
+            check_outgoing=self._check_outgoing,
+        )
+        if self._lifespan is not None:
+            entered = anyio.Event()
+            self._background.spawn(self._live, self._lifespan, entered)
+            await entered.wait()
+            if self._error is not None:
+                await self._background.stop()
+                raise self._error
+
+    async def _live(self, lifespan: Lifespan, entered: anyio.Event) -> None:
+        """A task of its own: the user's context may hold a task group."""
+        try:
+            async with lifespan():
+                entered.set()
+                await self._stopping.wait()
+        except Exception as error:
+            if entered.is_set():
+                logger.exception("The service's lifespan failed")
+            else:
+                self._error = error
+        finally:
+            entered.set()
+            self._left.set()
+
+    def _ended(self) -> None:
+        self.running = None
+        self._on_end()
