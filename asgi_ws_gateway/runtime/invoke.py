@@ -50,8 +50,8 @@ def resume(steps: Any, yielded: Any) -> Generator[Any, Any, Any]:
                     raise
                 yielded = steps.throw(error)
             else:
-                # `next`, where it will do: granian's awaitables have no `send`.
-                yielded = next(steps) if sent is None else steps.send(sent)
+                # A coroutine takes no `next`, granian's awaitables take nothing else.
+                yielded = steps.send(sent) if hasattr(steps, "send") else next(steps)
     except StopIteration as done:
         return done.value
 
