@@ -1,0 +1,1 @@
+"""A chat that shows most of what a gateway can do; `make demo` serves it."""
