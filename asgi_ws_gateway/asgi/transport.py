@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import anyio
+from anyio.lowlevel import cancel_shielded_checkpoint
 
 from ..protocol.close_codes import ABNORMAL, NO_STATUS, fallbacks
 from ..runtime.background import Background
@@ -98,6 +99,9 @@ class ASGITransport:
         )
         # One message: granian loses the first part of a body in two.
         await self._send({"type": "websocket.http.response.body", "body": body})
+        # uvicorn takes a denial for complete only when its loop has come round, and logs an error
+        # about us if we have returned by then.
+        await cancel_shielded_checkpoint()
 
     # The transport.
 

@@ -100,7 +100,14 @@ class Background:
     def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         """Calls `call` after `seconds`, unless what is returned was called before."""
         if self.steps_sends:
-            return asyncio.get_running_loop().call_later(seconds, call).cancel
+
+            async def fire() -> None:
+                if not handle.cancelled():
+                    call()
+
+            # In a task: in a bare callback of the loop, anyio does not know which loop it is in.
+            handle = asyncio.get_running_loop().call_later(seconds, self.spawn, fire)
+            return handle.cancel
         scope = anyio.CancelScope()
 
         async def wait() -> None:

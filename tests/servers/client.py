@@ -43,6 +43,14 @@ class Client:
     async def send_text(self, text: str | bytes) -> None:
         await asyncio.wait_for(self.socket.send(text), SECONDS)
 
+    async def send_into_the_close(self, event: str, count: int) -> None:
+        """Sends that often, or until the server has closed."""
+        try:
+            for _ in range(count):
+                await self.send(event)
+        except ConnectionClosed:
+            pass
+
     async def frame(self) -> dict[str, Any]:
         """The next envelope."""
         frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), SECONDS))

@@ -52,8 +52,7 @@ async def test_a_close_reaches_a_client_whose_messages_wait(served: Served) -> N
     key = fresh_key()
     async with control(served) as looking, connect(served, f"/main?key={key}") as client:
         await client.send("close", [4000, "x"])
-        for _ in range(20):
-            await client.send("echo")
+        await client.send_into_the_close("echo", 20)
         assert (await client.closed())[0] == 4000
         assert await looking.left(key) == (4000, "x")
 

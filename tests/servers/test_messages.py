@@ -105,8 +105,7 @@ async def test_a_client_over_its_rate_is_told_then_closed(served: Served) -> Non
         assert [answer["id"] for answer in answers] == [0, 1, 2, 3]
         assert [answer["event"] for answer in answers] == ["ack", "ack", "error", "error"]
         assert answers[3]["data"]["code"] == "rate_limited"
-        for _ in range(500):
-            await client.send("echo")
+        await client.send_into_the_close("echo", 500)
         assert await client.closed() == (
             served.server.code(1008),
             served.server.reason("rate limited"),
