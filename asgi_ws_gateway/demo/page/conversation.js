@@ -1,6 +1,6 @@
 // The middle of the page: the messages of the current conversation, its title, and who is typing.
 
-import { avatar, clock, element, find, following } from "./dom.js";
+import { avatar, clock, element, find, followEnd } from "./dom.js";
 
 const KEPT = 300;
 const GROUPED_WITHIN = 3 * 60_000;
@@ -10,6 +10,7 @@ export class ConversationView {
   constructor(state) {
     this.state = state;
     this.feed = find("feed");
+    followEnd(this.feed);
   }
 
   // Shows a conversation, or none.
@@ -63,10 +64,8 @@ export class ConversationView {
     const surplus = entries.splice(0, Math.max(0, entries.length - KEPT));
     const current = conversation === this.state.current;
     if (current) {
-      following(this.feed, () => {
-        this.feed.append(entry);
-        for (const old of surplus) old.remove();
-      });
+      this.feed.append(entry);
+      for (const old of surplus) old.remove();
     }
     if (counts && (!current || document.hidden)) conversation.unread += 1;
   }

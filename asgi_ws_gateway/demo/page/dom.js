@@ -25,11 +25,17 @@ export function clock(moment) {
   return element("time", { datetime: date.toISOString(), title: date.toLocaleString() }, text);
 }
 
-// Runs a change of a scrolling list, and keeps its end in sight if it was in sight.
-export function following(list, change) {
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 48;
-  change();
-  if (atEnd) list.scrollTop = list.scrollHeight;
+// Keeps the end of a scrolling list in sight as long as it is, whatever grows or shrinks.
+export function followEnd(list) {
+  let atEnd = true;
+  const follow = () => {
+    if (atEnd) list.scrollTop = list.scrollHeight;
+  };
+  list.addEventListener("scroll", () => {
+    atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 48;
+  });
+  new MutationObserver(follow).observe(list, { childList: true });
+  new ResizeObserver(follow).observe(list);
 }
 
 const drawn = new WeakMap();

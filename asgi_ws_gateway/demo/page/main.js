@@ -183,8 +183,6 @@ function show(column) {
   for (const tab of document.querySelectorAll("[data-show]")) {
     tab.setAttribute("aria-pressed", tab.dataset.show === column);
   }
-  const list = { chat: find("feed"), wire: find("wire") }[column];
-  if (list) list.scrollTop = list.scrollHeight;
 }
 
 function drawInvitations() {

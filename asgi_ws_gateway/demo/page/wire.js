@@ -1,6 +1,6 @@
 // The panel that shows every message as it was sent, in both directions.
 
-import { element, find, following } from "./dom.js";
+import { element, find, followEnd } from "./dom.js";
 import { pretty } from "./json.js";
 
 const KEPT = 200;
@@ -9,6 +9,7 @@ const PINGS = new Set(["ping", "pong", "heartbeat"]);
 export class Wire {
   constructor(sendText) {
     this.log = find("wire");
+    followEnd(this.log);
     this.held = [];
     this.total = { in: 0, out: 0 };
     this.paused = false;
@@ -34,10 +35,8 @@ export class Wire {
   }
 
   show(entries) {
-    following(this.log, () => {
-      this.log.append(...entries.map(row));
-      while (this.log.children.length > KEPT) this.log.firstChild.remove();
-    });
+    this.log.append(...entries.map(row));
+    while (this.log.children.length > KEPT) this.log.firstChild.remove();
   }
 
   pause(paused) {
