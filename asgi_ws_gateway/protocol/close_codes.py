@@ -59,6 +59,8 @@ def cut_reason(reason: str) -> str:
 
 def fallbacks(code: int) -> tuple[int, ...]:
     """What to try in turn: daphne takes 1000 and 3000-4999 only, and raises on all others."""
+    if code in (NO_STATUS, ABNORMAL):
+        code = INTERNAL_ERROR.code  # they only say that no close was received
     if code == 1000:
         return (1000,)
     return (code, 1000) if code >= 3000 else (code, code + 3000, 1000)

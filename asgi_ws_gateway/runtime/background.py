@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
-from anyio.lowlevel import EventLoopToken, current_token
+from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
 __all__ = ["Background", "cancelled_by_itself", "in_own_task"]
 
@@ -62,6 +62,7 @@ class Background:
     Attributes:
         steps_sends: Whether a server's `send` may be started by one task and ended by another.
             trio ties a suspended call to its task.
+        pressed: Whether an outbox was filled over its half since the last `relieve`.
     """
 
     def __init__(self, on_end: Callable[[], None]) -> None:
@@ -72,6 +73,7 @@ class Background:
         self._token: EventLoopToken = current_token()
         self._thread = threading.get_ident()
         self.steps_sends = not _on_trio()
+        self.pressed = False
 
     async def start(self) -> None:
         """Starts it; returns once `spawn` may be called."""
@@ -100,13 +102,18 @@ class Background:
     def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         """Calls `call` after `seconds`, unless what is returned was called before."""
         if self.steps_sends:
+            loop = asyncio.get_running_loop()
 
             async def fire() -> None:
                 if not handle.cancelled():
                     call()
 
-            # In a task: in a bare callback of the loop, anyio does not know which loop it is in.
-            handle = asyncio.get_running_loop().call_later(seconds, self.spawn, fire)
+            def start() -> None:
+                # In a task: anyio does not know the loop of a bare callback. It never suspends, so
+                # nobody has to hold it.
+                loop.create_task(self._guard(fire, ()))  # noqa: RUF006
+
+            handle = loop.call_later(seconds, start)
             return handle.cancel
         scope = anyio.CancelScope()
 
@@ -117,6 +124,16 @@ class Background:
 
         self.spawn(wait)
         return scope.cancel
+
+    async def relieve(self) -> None:
+        """Lets the draining tasks run, if an outbox is over half full.
+
+        Who sends in a loop without ever waiting would otherwise fill the outboxes of peers who
+        read as fast as they can, wherever a send is left to a task: under trio and on granian.
+        """
+        if self.pressed:
+            self.pressed = False
+            await cancel_shielded_checkpoint()
 
     @property
     def here(self) -> bool:

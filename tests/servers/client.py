@@ -115,7 +115,7 @@ async def connect(
         compression=compression,
         proxy=None,
         open_timeout=SECONDS,
-        close_timeout=2,
+        close_timeout=0.5,  # granian answers a close when the handler under way has ended
         ping_interval=None,
         max_size=None,
     ) as socket:
