@@ -135,8 +135,10 @@ class WebSocketService:
         traceback: TracebackType | None,
     ) -> None:
         """Ends it when the last who entered leaves; who is still connected is closed with 1012."""
+        if self._lifetime is None:
+            return  # it ended with its event loop
         self._entered -= 1
-        if self._entered == 0 and self._lifetime is not None:
+        if self._entered == 0:
             with anyio.CancelScope(shield=True):
                 await self._lifetime.stop()
 
@@ -158,12 +160,11 @@ class WebSocketService:
         cancelled. Returns when the closes are handed to the server, a second after `grace` at the
         latest.
         """
-        background = self.running.background
-        assert self._lifetime is not None
-        if background.here:
-            await self._lifetime.drain(grace)
+        running = self.running
+        if running.background.here:
+            await running.drain(grace)
         else:
-            await background.hand_over(self._lifetime.drain, grace)
+            await running.background.hand_over(running.drain, grace)
 
     async def emit(
         self, peer_or_id: AnyPeer | str, event: str, data: Any = None, *, latest: str | None = None
@@ -328,7 +329,9 @@ class WebSocketService:
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         running = self.running
         if running.background.here:
-            return call(running, *args)
+            result = call(running, *args)
+            await running.background.relieve()
+            return result
         return await running.background.hand_over_sync(call, running, *args)
 
     def _new_lifetime(self) -> Lifetime:
@@ -348,3 +351,4 @@ class WebSocketService:
     def _forget(self, lifetime: Lifetime) -> None:
         if self._lifetime is lifetime:
             self._lifetime = None
+            self._entered = 0

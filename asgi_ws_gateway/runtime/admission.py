@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import anyio
+
 from ..limits import Limits
 
 __all__ = ["Admission"]
@@ -21,6 +23,7 @@ class Admission:
         self._attempts = 0
         self._connections = 0
         self._by_ip: Counter[str] = Counter()
+        self._emptied: anyio.Event | None = None
 
     def enter(self, ip: str | None) -> str | None:
         """Counts a handshake and its connection; returns the limit that forbids it, if one does.
@@ -44,6 +47,16 @@ class Admission:
             self._by_ip[ip] -= 1
             if not self._by_ip[ip]:
                 del self._by_ip[ip]
+        if not self._connections and self._emptied is not None:
+            self._emptied.set()
+            self._emptied = None
+
+    async def emptied(self) -> None:
+        """Waits until nobody is in."""
+        while self._connections:
+            if self._emptied is None:
+                self._emptied = anyio.Event()
+            await self._emptied.wait()
 
     def begin_attempt(self) -> bool:
         """Counts an attempt hook under way; whether there may be one more."""

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, Final
 
 import anyio
-from anyio.lowlevel import cancel_shielded_checkpoint
+from anyio.lowlevel import checkpoint
 
 from ..errors import ConnectionRejected
 from ..peer import BlockingPeer, Peer
@@ -155,7 +155,7 @@ class Connection:
         self._concurrent: dict[Stage, tuple[Route, Message]] = {}
         self._concurrent_ended: anyio.Event | None = None
         self._closed: anyio.Event | None = None
-        self._timers: list[Callable[[], None]] = []
+        self._timers: dict[str, Callable[[], None]] = {}
         self._timed = limits.rate is not None or limits.heartbeat is not None
         self._heard = 0.0
         self._turn_messages = 0
@@ -222,7 +222,7 @@ class Connection:
         if self._turn_messages >= MESSAGES_A_TURN or self._turn_seconds >= SECONDS_A_TURN:
             self._turn_messages = 0
             self._turn_seconds = 0.0
-            await cancel_shielded_checkpoint()
+            await checkpoint()
             self._turn_since = perf_counter()
 
     # How it ends.
@@ -291,7 +291,7 @@ class Connection:
             return False
         self.ending = cause
         self.running.hub.remove(self)
-        for forget in self._timers:
+        for forget in self._timers.values():
             forget()
         self._timers.clear()
         for question in self.session.asks.values():
@@ -494,30 +494,32 @@ class Connection:
     def _start_timers(self, expires_at: datetime | float | None) -> None:
         if expires_at is not None:
             moment = expires_at.timestamp() if isinstance(expires_at, datetime) else expires_at
-            self._in(max(0.0, moment - time.time()), lambda: self.close_soon(EXPIRED))
+            seconds = max(0.0, moment - time.time())
+            self._in("expiry", seconds, lambda: self.close_soon(EXPIRED))
         if self.limits.heartbeat is not None:
             self._heard = anyio.current_time()
-            self._in(self.limits.heartbeat, lambda: self._check_heart(False))
+            self._in("heart", self.limits.heartbeat, self._check_heart)
 
-    def _in(self, seconds: float, call: Callable[[], None]) -> None:
-        self._timers.append(self.running.background.call_later(seconds, call))
+    def _in(self, name: str, seconds: float, call: Callable[[], None]) -> None:
+        self._timers[name] = self.running.background.call_later(seconds, call)
 
-    def _check_heart(self, asked: bool) -> None:
+    def _check_heart(self, asked: float | None = None) -> None:
+        """Asks a peer that is silent, and closes one that was `asked`, then, and is silent since."""
         interval = self.limits.heartbeat
         assert interval is not None
-        self._timers.clear()
         now = anyio.current_time()
         if self.inbox.paused:
             # It may well speak: it is us who do not listen.
             self._heard = now
         silent = now - self._heard
         if silent < interval:
-            self._in(interval - silent, lambda: self._check_heart(False))
-        elif asked:
+            self._in("heart", interval - silent, self._check_heart)
+        elif asked is not None and self._heard < asked:
+            # Not by `silent` alone: this timer may be later than a quick answer was.
             self.close_soon(HEARTBEAT_TIMEOUT)
         else:
             self.push(self.codec.encode("heartbeat", None, self.session.next_id()), answer=True)
-            self._in(interval, lambda: self._check_heart(True))
+            self._in("heart", interval, lambda: self._check_heart(now))
 
     # Its end.
 
@@ -534,6 +536,8 @@ class Connection:
             await self._disconnect()
 
     async def _concurrent_handlers(self) -> None:
+        if not self._concurrent:
+            return
         linger = self.limits.linger
         with anyio.move_on_after(None if linger is None else linger + SHUTDOWN_SECONDS) as scope:
             while self._concurrent:

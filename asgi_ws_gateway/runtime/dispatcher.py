@@ -246,6 +246,7 @@ class Dispatcher:
                 origin.reply(payload, answer=message.id is not None)
             else:
                 self._running.push(delivery, payload)
+        await self._running.background.relieve()
 
     async def _acknowledge(self, data: Any, id: MessageId, origin: Origin) -> None:
         payload = self._codec.encode("ack", data, id)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
 
@@ -20,6 +19,9 @@ from .threads import Runner, Threads
 __all__ = ["Lifespan", "Lifetime"]
 
 logger = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 1.0
+"""What is left to disconnect hooks when the service stops."""
 
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -80,30 +82,23 @@ class Lifetime:
             await self._start()
         except BaseException as error:
             self._error = error
-            self._on_end()
+            with anyio.CancelScope(shield=True):
+                await self._background.stop()
             raise
         finally:
             self._started.set()
 
     async def stop(self) -> None:
         """Closes what is still connected, leaves the lifespan, and ends all tasks."""
-        await self.drain(0.0)
+        if self.running is not None:
+            await self.running.drain(0.0)
+            # Disconnect hooks may want what the lifespan holds.
+            with anyio.move_on_after(STOP_SECONDS):
+                await self.running.admission.emptied()
         self._stopping.set()
         if self._lifespan is not None:
             await self._left.wait()
         await self._background.stop()
-
-    async def drain(self, grace: float) -> None:
-        """Lets nobody in any more, and closes everyone; see `WebSocketService.drain`."""
-        running = self.running
-        if running is None:
-            return
-        if running.draining_since is None:
-            running.draining_since = datetime.now(UTC)
-        with anyio.move_on_after(grace + 1.0):
-            async with anyio.create_task_group() as group:
-                for member in running.hub:
-                    group.start_soon(member.drain, grace)
 
     async def _start(self) -> None:
         self._background = Background(self._ended)
@@ -121,13 +116,15 @@ class Lifetime:
             self._background.spawn(self._live, self._lifespan, entered)
             await entered.wait()
             if self._error is not None:
-                await self._background.stop()
                 raise self._error
 
     async def _live(self, lifespan: Lifespan, entered: anyio.Event) -> None:
         """A task of its own: the user's context may hold a task group."""
+        # Unless it is told otherwise below: even a cancellation of its own is a failure to start.
+        self._error = RuntimeError("the service's lifespan did not start")
         try:
             async with lifespan():
+                self._error = None
                 entered.set()
                 await self._stopping.wait()
         except Exception as error:

@@ -141,6 +141,7 @@ class ConnectionLink:
         verdict = connection.push(payload, key=key)
         if verdict is Verdict.OVERFLOW:
             connection.overflowed()
+        await connection.running.background.relieve()
         queued = verdict is Verdict.QUEUED
         connection.running.telemetry.sent(
             connection.peer.namespace, event, int(queued), int(not queued)
@@ -204,7 +205,10 @@ async def _broadcast(
             _broadcast, running, namespace, event, data, room, latest, exclude
         )
     check_event(event)
-    return running.deliver(Delivery(Audience(namespace, room, None, exclude), event, data, latest))
+    audience = Audience(namespace, room, None, exclude)
+    report = running.deliver(Delivery(audience, event, data, latest))
+    await running.background.relieve()
+    return report
 
 
 def _answer_data(answer: Answer) -> Any:

@@ -1,14 +1,16 @@
 """One lifetime of a service: what all its connections share, and everything it can be asked to do.
 
-Nothing here waits. The service makes coroutines of it, and `blocking` calls for threads.
+Nothing here waits but `drain`. The service makes coroutines of it, and `blocking` calls for threads.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
+
+import anyio
 
 from ..errors import UnknownNamespace
 from ..limits import Limits
@@ -154,6 +156,15 @@ class Running:
             Presence(peer.id, peer.user, peer.namespace, peer.rooms, self.node, peer.presence)
             for peer in self.peers(namespace, room)
         ]
+
+    async def drain(self, grace: float) -> None:
+        """Lets nobody in any more, and closes everyone."""
+        if self.draining_since is None:
+            self.draining_since = datetime.now(UTC)
+        with anyio.move_on_after(grace + 1.0):
+            async with anyio.create_task_group() as group:
+                for member in self.hub:
+                    group.start_soon(member.drain, grace)
 
     def namespace(self, path: str) -> Namespace:
         """What serves a concrete path.

@@ -43,17 +43,12 @@ class Threads:
         work = partial(place.occupy, call, args)
         try:
             if self._runner is not None:
-                result = await self._runner(work)
-            else:
-                result = await to_thread.run_sync(
-                    work, abandon_on_cancel=True, limiter=self._unlimited
-                )
+                return await self._runner(work)
+            return await to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._unlimited
+            )
         finally:
             place.leave()
-        if inspect.iscoroutine(result):
-            result.close()
-            raise TypeError("a plain def returned a coroutine: make it an async def")
-        return result
 
 
 class _Place:
@@ -73,7 +68,11 @@ class _Place:
                 return None
             self._running = True
         try:
-            return call(*args)
+            result = call(*args)
+            if inspect.iscoroutine(result):
+                result.close()
+                raise TypeError("a plain def returned a coroutine: make it an async def")
+            return result
         finally:
             with self._lock:
                 self._running = False

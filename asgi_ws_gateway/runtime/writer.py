@@ -161,6 +161,8 @@ class Writer:
             )
         before = outbox.dropped
         verdict = outbox.push(payload, wire_size(payload), answer=answer, key=key)
+        if outbox.over_half:
+            self._background.pressed = True
         lost = outbox.dropped - before + (verdict is Verdict.OVERFLOW)
         if lost:
             self._on_dropped("overflow", lost)
