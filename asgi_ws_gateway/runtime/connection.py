@@ -504,7 +504,7 @@ class Connection:
         self._timers[name] = self.running.background.call_later(seconds, call)
 
     def _check_heart(self, asked: float | None = None) -> None:
-        """Asks a peer that is silent, and closes one that was `asked`, then, and is silent since."""
+        """Asks a silent peer, and closes one that has been silent since it was `asked`."""
         interval = self.limits.heartbeat
         assert interval is not None
         now = anyio.current_time()

@@ -154,12 +154,12 @@ async def test_validation_errors_reach_the_client_in_detail(id: str | None) -> N
             "message": "data does not match the schema",
             "event": "submit",
             "issues": [
+                {"path": "/age", "message": "must be greater than 0", "rule": "exclusiveMinimum"},
                 {
                     "path": "/name",
                     "message": "must have at least 3 characters",
                     "rule": "minLength",
                 },
-                {"path": "/age", "message": "must be greater than 0", "rule": "exclusiveMinimum"},
             ],
         }
         assert gateway.submitted == []
