@@ -42,10 +42,11 @@ EXPIRED: Final = Close(4401, "expired")
 HEARTBEAT_TIMEOUT: Final = Close(4408, "heartbeat timeout")
 
 
-def check_code(code: int) -> None:
+def check_code(code: object) -> None:
     """Raises `ValueError` for a code that no endpoint may send."""
-    legal = 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
-    if isinstance(code, bool) or not legal:
+    if not isinstance(code, int) or not (
+        1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    ):
         raise ValueError(
             f"{code!r} is not a close code that may be sent: 1000-1003, 1007-1014 or 3000-4999"
         )

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 from ..errors import EncodeError
 from .messages import MAX_EVENT_LENGTH, MAX_ID_LENGTH, Answer, Cancel, Failure, Incoming, Message
 from .messages import MessageId
-from .plain import check_keys, to_plain
+from .plain import UnknownType, check_keys, to_plain
 
 __all__ = ["Codec", "JSONCodec", "read_envelope", "wire_size"]
 
@@ -85,10 +85,8 @@ def read_envelope(value: Any) -> Incoming:
     if event == "ack" or event == "error":
         if type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH:
             return Answer(id, value.get("data"), event == "error")
-        return _INVALID
-    if id is not None and not _is_client_id(id):
-        return _INVALID
-    if id is None and "id" in value:
+        return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
+    if "id" in value and not _is_client_id(id):
         return _INVALID
     if not 0 < len(event) <= MAX_EVENT_LENGTH:
         return Failure("invalid_message", id=id)
@@ -123,9 +121,7 @@ class JSONCodec:
             parse_constant=_refuse_constant, parse_float=_finite
         ).raw_decode
 
-    def encode(
-        self, event: str, data: Any, id: MessageId | None = None, more: bool = False
-    ) -> str:
+    def encode(self, event: str, data: Any, id: MessageId | None = None, more: bool = False) -> str:
         """See `Codec.encode`."""
         try:
             text = _prefix(event) + self._encode(check_keys(data))
@@ -134,7 +130,7 @@ class JSONCodec:
                 text.encode()
         except RecursionError:
             raise EncodeError(f"the data of {event!r} nests too deep or holds itself") from None
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # `default`, a model's serializer: code of others runs here
             raise EncodeError(f"the data of {event!r} cannot be encoded: {error}") from error
         return text
 
@@ -146,12 +142,12 @@ class JSONCodec:
             payload = payload.lstrip(" \t\n\r")
         try:
             value, end = self._decode(payload)
+            if end != len(payload) and payload[end:].strip(" \t\n\r"):
+                raise ValueError("something follows the first value")
+            if not payload.isascii() or "\\u" in payload:
+                _refuse_surrogates(payload, value)
         except RecursionError:
             raise ValueError("nested too deep") from None
-        if end != len(payload) and payload[end:].strip(" \t\n\r"):
-            raise ValueError("something follows the first value")
-        if not payload.isascii() or "\\u" in payload:
-            _refuse_surrogates(payload, value)
         return value
 
     def _suffix(self, id: MessageId, more: bool) -> str:
@@ -159,11 +155,12 @@ class JSONCodec:
 
     def _to_plain(self, value: Any) -> Any:
         try:
-            return check_keys(to_plain(value))
-        except TypeError:
+            plain = to_plain(value)
+        except UnknownType:
             if self._default is None:
                 raise
-            return check_keys(self._default(value))
+            plain = self._default(value)
+        return check_keys(plain)
 
 
 @lru_cache(maxsize=1024)

@@ -48,11 +48,17 @@ class Outbox:
         dropped: How many messages were ever lost here by the policy.
     """
 
-    __slots__ = ("_entries", "_latest", "_max_bytes", "_max_messages", "_overflow", "bytes", "dropped")
+    __slots__ = (
+        "_entries",
+        "_latest",
+        "_max_bytes",
+        "_max_messages",
+        "_overflow",
+        "bytes",
+        "dropped",
+    )
 
-    def __init__(
-        self, max_bytes: int | None, max_messages: int | None, overflow: Overflow
-    ) -> None:
+    def __init__(self, max_bytes: int | None, max_messages: int | None, overflow: Overflow) -> None:
         self._max_bytes = inf if max_bytes is None else max_bytes
         self._max_messages = inf if max_messages is None else max_messages
         self._overflow = overflow
@@ -89,22 +95,27 @@ class Outbox:
             payload: What to send.
             size: Its bytes.
             answer: It answers a message with an id, and is never dropped.
-            key: Event and `latest` key; an unsent message with the same one is replaced, in its
-                place.
+            key: Event and `latest` key, for what is no answer; an unsent message with the same
+                one is replaced, in its place if that fits.
         """
-        if key is not None and (unsent := self._latest.get(key)) is not None:
-            if self._room_for(size, len(self._entries) - 1, self.bytes - unsent.size):
-                self.bytes += size - unsent.size
-                unsent.payload, unsent.size = payload, size
-                return Verdict.QUEUED
-            self._entries.remove(unsent)
-            self._forget(unsent)
+        unsent = None if key is None else self._latest.get(key)
+        if unsent is not None and self._room_for(
+            size, len(self._entries) - 1, self.bytes - unsent.size
+        ):
+            self.bytes += size - unsent.size
+            unsent.payload, unsent.size = payload, size
+            return Verdict.QUEUED
         if not (answer or self.fits(size)):
             if self._overflow == "close":
                 return Verdict.OVERFLOW
-            if self._overflow == "drop_newest" or not self._drop_oldest(size):
+            if self._overflow == "drop_newest" or not self._could_fit(size):
                 self.dropped += 1
                 return Verdict.DROPPED
+        if unsent is not None:
+            self._remove(unsent)  # replaced, not lost
+        while not (answer or self.fits(size)):
+            self._remove(next(entry for entry in self._entries if not entry.answer))
+            self.dropped += 1
         entry = Entry(payload, size, answer, key)
         self._entries.append(entry)
         self.bytes += size
@@ -131,17 +142,14 @@ class Outbox:
             waiting + messages <= self._max_messages and waiting_bytes + size <= self._max_bytes
         )
 
-    def _drop_oldest(self, size: int) -> bool:
-        """Makes room, if dropping can make enough of it: answers stay."""
+    def _could_fit(self, size: int) -> bool:
+        """Whether dropping can make enough room: answers stay."""
         kept = [entry for entry in self._entries if entry.answer]
-        if not self._room_for(size, len(kept), sum(entry.size for entry in kept)):
-            return False
-        while not self.fits(size):
-            oldest = next(entry for entry in self._entries if not entry.answer)
-            self._entries.remove(oldest)
-            self._forget(oldest)
-            self.dropped += 1
-        return True
+        return self._room_for(size, len(kept), sum(entry.size for entry in kept))
+
+    def _remove(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        self._forget(entry)
 
     def _forget(self, entry: Entry) -> None:
         self.bytes -= entry.size

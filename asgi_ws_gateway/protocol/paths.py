@@ -126,6 +126,7 @@ class PathTable(Generic[T]):
         segments = path[1:].split("/")
         for pattern, target in self._patterns.get(len(segments), ()):
             params = pattern.match(segments)
-            if params is not None:
+            # The pattern's own text is no concrete path, though its braces would match themselves.
+            if params is not None and path != pattern.text:
                 return Match(path, params, target)
         return None

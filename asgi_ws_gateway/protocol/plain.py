@@ -7,6 +7,7 @@ neither package is imported.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -14,16 +15,20 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-__all__ = ["check_keys", "to_plain"]
+__all__ = ["UnknownType", "check_keys", "to_plain"]
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+class UnknownType(TypeError):
+    """Nothing is known of a value's type."""
 
 
 def to_plain(value: Any) -> Any:
     """One step from a rich value towards JSON; what is inside may need further steps.
 
     Raises:
-        TypeError: Nothing is known of this type.
+        UnknownType: What `default=` of a codec is for.
     """
     if isinstance(value, Enum):
         return value.value
@@ -35,11 +40,11 @@ def to_plain(value: Any) -> Any:
     if is_dataclass(kind):
         return {field.name: getattr(value, field.name) for field in fields(kind)}
     if hasattr(kind, "__pydantic_serializer__"):
-        return check_keys(value.model_dump(mode="json"))
+        return value.model_dump(mode="json")
     if hasattr(kind, "__struct_fields__"):
         # msgspec knows its renamed and omitted fields better than we could.
-        return check_keys(sys.modules["msgspec"].to_builtins(value, order=None))
-    raise TypeError(f"a {kind.__name__} cannot be put on the wire")
+        return sys.modules["msgspec"].to_builtins(value, order=None)
+    raise UnknownType(f"a {kind.__name__} cannot be put on the wire")
 
 
 def check_keys(value: Any) -> Any:
@@ -54,7 +59,7 @@ def check_keys(value: Any) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("an object's keys must be text")
-        inner = value.values()
+        inner: Collection[Any] = value.values()
     elif isinstance(value, list | tuple):
         inner = value
     else:

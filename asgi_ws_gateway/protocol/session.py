@@ -34,7 +34,16 @@ class Session(Generic[W]):
         asks: Whoever waits for the answer, by the question's id.
     """
 
-    __slots__ = ("_codec", "_kind", "_limits", "_max_bytes", "_max_depth", "_next_ask", "_rate", "asks")
+    __slots__ = (
+        "_codec",
+        "_kind",
+        "_limits",
+        "_max_bytes",
+        "_max_depth",
+        "_next_ask",
+        "_rate",
+        "asks",
+    )
 
     def __init__(self, codec: Codec, limits: Limits, now: float) -> None:
         self._codec = codec
@@ -89,8 +98,10 @@ class Session(Generic[W]):
         limit = self._max_bytes
         try:
             # A character has at most four bytes: most messages need no closer look.
-            if limit is not None and len(payload) * 4 > limit and (
-                len(payload) > limit or wire_size(payload) > limit
+            if (
+                limit is not None
+                and len(payload) * 4 > limit
+                and (len(payload) > limit or wire_size(payload) > limit)
             ):
                 return Failure("message_too_large")
             return read_envelope(self._codec.decode(payload, self._max_depth))
