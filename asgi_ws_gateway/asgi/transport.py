@@ -89,12 +89,11 @@ class ASGITransport:
             await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
         body = reason.encode("utf-8", "replace")
-        length = (b"content-length", str(len(body)).encode())
         await self._send(
             {
                 "type": "websocket.http.response.start",
                 "status": status,
-                "headers": [*_DENIAL_HEADERS, length, *headers],
+                "headers": _denial_headers(body, headers),
             }
         )
         # One message: granian loses the first part of a body in two.
@@ -190,3 +189,20 @@ class _Ahead:
     async def stop(self) -> None:
         self._scope.cancel()
         await self._done.wait()
+
+
+def _denial_headers(
+    body: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Each name once: at one that comes twice in a denial, granian (2.8) ends as a whole.
+
+    Values of one name are joined (RFC 9110, 5.3); of several cookies, which cannot be, the last one
+    is sent.
+    """
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in joined and name != b"set-cookie":
+            value = joined[name] + b", " + value
+        joined[name] = value
+    length = str(len(body)).encode()
+    return list({**dict(_DENIAL_HEADERS), **joined, b"content-length": length}.items())
