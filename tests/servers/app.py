@@ -385,6 +385,7 @@ class Attempt(Recorded):
                 raise RuntimeError(f"the password is {SECRET}")
             case "rejected":
                 headers = [("WWW-Authenticate", "Bearer"), ("x-two", "1"), ("x-two", "2")]
+                headers.append(("Content-Type", "application/problem; charset=utf-8"))
                 raise ConnectionRejected("unknown tökén", status=401, headers=headers)
             case "too many":
                 raise ConnectionRejected("later", status=429, headers=[("retry-after", "7")])

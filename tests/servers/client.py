@@ -172,27 +172,34 @@ class Raw:
         self.reader = reader
         self.writer = writer
 
-    async def handshake(
+    def request(
         self, target: str | bytes, *headers: tuple[str, str], host: str = "127.0.0.1"
-    ) -> int:
-        """Asks for a target that nobody has normalised: the status, 0 for a dropped connection."""
-        key = base64.b64encode(os.urandom(16)).decode()
+    ) -> None:
+        """Asks for a target that nobody has normalised."""
         target = target.encode() if isinstance(target, str) else target
         lines = [
             ("Host", host),
             ("Upgrade", "websocket"),
             ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Key", key),
+            ("Sec-WebSocket-Key", base64.b64encode(os.urandom(16)).decode()),
             ("Sec-WebSocket-Version", "13"),
             *headers,
         ]
         head = b"".join(f"{name}: {value}\r\n".encode() for name, value in lines)
         self.writer.write(b"GET " + target + b" HTTP/1.1\r\n" + head + b"\r\n")
+
+    async def status(self) -> int:
+        """How the request was answered; 0 for a dropped connection."""
         try:
             reply = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), SECONDS)
         except (asyncio.IncompleteReadError, ConnectionError):
             return 0
         return int(reply.split()[1])
+
+    async def handshake(self, target: str | bytes, *headers: tuple[str, str], **host: str) -> int:
+        """Asks, and waits for the status."""
+        self.request(target, *headers, **host)
+        return await self.status()
 
     def frame(self, opcode: int, payload: bytes, *, fin: bool = True, masked: bool = True) -> None:
         """Sends a frame of less than 126 bytes; the mask is all zeros."""

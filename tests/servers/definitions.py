@@ -124,6 +124,7 @@ _DAPHNE: Final = Server(
     accept_headers=no("daphne drops them"),
     close_codes=no("daphne takes 1000 and 3000-4999 only"),
     close_reason=no("daphne drops it"),
+    pushes_back=no("daphne takes everything at once, and keeps it in memory"),
     sigterm_codes=frozenset({4012}),
 )
 
