@@ -146,6 +146,10 @@ class Peer(_PeerFacts[S]):
         self.namespace = namespace
         self.request = request
 
+    def relink(self, link: PeerLink) -> None:
+        """Carries out its verbs elsewhere from now on; for the runtime."""
+        self._link = link
+
     @property
     def rooms(self) -> frozenset[str]:
         """The rooms it is in; once it has gone, those it was in."""

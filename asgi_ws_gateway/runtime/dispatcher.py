@@ -18,6 +18,7 @@ from ..routing.table import Emitter, Hook, Kind, Namespace, Route
 from .invoke import Interrupted, Stage
 from .log import Complaints, quoted
 from .running import Running, check_event
+from .turn import Turn
 
 __all__ = ["Dispatcher", "Origin"]
 
@@ -40,6 +41,8 @@ class Origin(Protocol):
     def blocking_peer(self) -> BlockingPeer[Any]: ...
     @property
     def complaints(self) -> Complaints: ...
+    @property
+    def turn(self) -> Turn: ...
 
     async def make_room(self, payloads: list[str | bytes]) -> None:
         """Waits until all of them fit into the peer's outbox."""
@@ -51,10 +54,6 @@ class Origin(Protocol):
 
     def read_ahead(self) -> None:
         """Sees to it that a disconnect or a `cancel` is noticed."""
-        ...
-
-    async def give_way(self) -> None:
-        """Lets others have the event loop, if this connection has had it for long enough."""
         ...
 
 
@@ -184,7 +183,7 @@ class Dispatcher:
                 if result is not SKIP:
                     planned = self._plan(route, message, value, result, origin, True)
                     await self._send(planned, message, origin)
-                await origin.give_way()
+                await origin.turn.give_way()
         finally:
             with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
                 try:

@@ -1,6 +1,6 @@
 """One lifetime of a service: what all its connections share, and everything it can be asked to do.
 
-Nothing here waits but `drain`. The service makes coroutines of it, and `blocking` calls for threads.
+Only `drain` waits. The service makes coroutines of the rest, and `blocking` calls for threads.
 """
 
 from __future__ import annotations

@@ -44,9 +44,7 @@ class Threads:
         try:
             if self._runner is not None:
                 return await self._runner(work)
-            return await to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._unlimited
-            )
+            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
         finally:
             place.leave()
 

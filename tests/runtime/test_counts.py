@@ -19,7 +19,7 @@ from asgi_ws_gateway import (
     message,
     namespace,
 )
-from asgi_ws_gateway.runtime import connection
+from asgi_ws_gateway.runtime import turn
 from asgi_ws_gateway.testing.scope import websocket_scope
 
 SEND = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
@@ -34,7 +34,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns are given by the count alone: a busy machine takes 10 ms for a few messages."""
-    monkeypatch.setattr(connection, "SECONDS_A_TURN", float("inf"))
+    monkeypatch.setattr(turn, "SECONDS", float("inf"))
 
 
 class CountingCodec(JSONCodec):

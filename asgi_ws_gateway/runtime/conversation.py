@@ -1,0 +1,225 @@
+"""What a connection's own task does between accept and end: the connect hook, then the messages.
+
+One message after the other is handled in this task; only a handler marked `concurrent=True` gets a
+task of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..errors import ConnectionRejected
+from ..protocol.close_codes import INTERNAL_ERROR, POLICY
+from ..protocol.messages import Failure, Message, MessageId
+from ..routing.table import Namespace, Route
+from .dispatcher import Dispatcher
+from .invoke import Interrupted, Reason, Stage
+from .transport import Disconnected
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["Conversation"]
+
+logger = logging.getLogger(__name__)
+
+
+class Conversation:
+    """Handles what one peer says.
+
+    Args:
+        connection: Whose it is.
+        namespace: What is registered for it.
+        dispatcher: Handles that namespace's messages.
+
+    Attributes:
+        stage: Where the connection's own task runs user code.
+    """
+
+    __slots__ = (
+        "_concurrent",
+        "_connection",
+        "_dispatcher",
+        "_handling",
+        "_namespace",
+        "_one_ended",
+        "stage",
+    )
+
+    def __init__(
+        self, connection: Connection, namespace: Namespace, dispatcher: Dispatcher
+    ) -> None:
+        self._connection = connection
+        self._namespace = namespace
+        self._dispatcher = dispatcher
+        self._handling: tuple[Route, Message] | None = None
+        self._concurrent: dict[Stage, tuple[Route, Message]] = {}
+        self._one_ended: anyio.Event | None = None
+        self.stage = Stage(connection.read_ahead)
+
+    async def run(self) -> None:
+        """Talks until the connection has ended."""
+        connection = self._connection
+        stage = self.stage
+        connecting = True
+        while True:
+            with stage.scope:
+                try:
+                    if connecting:
+                        await self._connect()
+                        connecting = False
+                    await self._handle_messages()
+                except Disconnected:
+                    return
+                except Interrupted:
+                    pass
+            if connecting:
+                if connection.ending is None:
+                    logger.error("The connect hook took too long for peer %s", connection.id)
+                    connection.close_soon(INTERNAL_ERROR)
+                return
+            handling, self._handling = self._handling, None
+            if handling is not None:
+                await self._answer_interrupted(handling, stage.reason)
+            if connection.closing or stage.expired:
+                return
+            stage.renew()
+
+    def cancel(self, id: MessageId) -> None:
+        """Cancels the message with this id, be it running or waiting."""
+        if self._handling is not None and self._handling[1].id == id:
+            self.stage.interrupt(Reason.CANCELLED)
+            return
+        for stage, (_, message) in self._concurrent.items():
+            if message.id == id:
+                stage.interrupt(Reason.CANCELLED)
+                return
+        withdrawn = self._connection.inbox.withdraw(id)
+        if withdrawn is not None:
+            failure = Failure("cancelled", withdrawn.event, id)
+            payload = self._dispatcher.error(failure, self._connection)
+            self._connection.reply(payload, answer=True)
+
+    def end(self, linger: float | None) -> None:
+        """The peer is gone: what runs for it may go on for `linger` seconds, unless it need not."""
+        self._limit(self.stage, self._handling, linger)
+        for stage, handling in self._concurrent.items():
+            self._limit(stage, handling, linger)
+
+    def abort(self) -> None:
+        """Interrupts what runs."""
+        for stage in (self.stage, *self._concurrent):
+            if stage.busy:
+                stage.interrupt(Reason.GONE)
+
+    @property
+    def concurrent(self) -> int:
+        """How many concurrent handlers run."""
+        return len(self._concurrent)
+
+    async def one_ended(self) -> None:
+        """Waits until a concurrent handler has ended."""
+        if self._one_ended is None:
+            self._one_ended = anyio.Event()
+        await self._one_ended.wait()
+
+    async def _connect(self) -> None:
+        hook = self._namespace.on_connect
+        if hook is None:
+            return
+        connection = self._connection
+        timeout = self._namespace.limits.handler_timeout
+        try:
+            result = await self._dispatcher.run_hook(
+                hook, self.stage, timeout, connection.subject(hook)
+            )
+        except Interrupted:
+            raise
+        except ConnectionRejected:
+            result = False
+        except Exception:
+            logger.exception("%s failed for peer %s", hook.label, connection.id)
+            connection.close_soon(INTERNAL_ERROR)
+            return
+        if result is False:
+            logger.warning(
+                "%s refused peer %s, which was accepted already: "
+                "decide in @on_connection_attempt instead",
+                hook.label,
+                connection.id,
+            )
+            connection.close_soon(POLICY)
+
+    async def _handle_messages(self) -> None:
+        connection = self._connection
+        dispatcher = self._dispatcher
+        inbox = connection.inbox
+        turn = connection.turn
+        while True:
+            incoming = await inbox.next()
+            turn.begin()
+            if isinstance(incoming, Failure):
+                await dispatcher.fail(incoming, connection)
+            else:
+                route = dispatcher.route(incoming.event)
+                if route is None:
+                    await dispatcher.refuse_unknown(incoming, connection)
+                elif route.concurrent:
+                    await self._start_concurrent(route, incoming)
+                elif connection.ending is None or not route.cancel_on_disconnect:
+                    self._handling = (route, incoming)
+                    await dispatcher.handle(route, incoming, connection, self.stage)
+                    self._handling = None
+            await turn.give_way()
+
+    async def _start_concurrent(self, route: Route, message: Message) -> None:
+        connection = self._connection
+        limit = self._namespace.limits.inbox_messages
+        while limit is not None and len(self._concurrent) >= limit:
+            connection.read_ahead()
+            await self.one_ended()
+        stage = Stage(connection.read_ahead)
+        if connection.ending is not None:
+            if route.cancel_on_disconnect:
+                return
+            stage.end_within(self._namespace.limits.linger)
+        self._concurrent[stage] = (route, message)
+        connection.running.background.spawn(self._run_concurrent, stage, route, message)
+
+    async def _run_concurrent(self, stage: Stage, route: Route, message: Message) -> None:
+        try:
+            with stage.scope:
+                try:
+                    await self._dispatcher.handle(route, message, self._connection, stage)
+                    return
+                except Interrupted:
+                    pass
+            await self._answer_interrupted((route, message), stage.reason)
+        finally:
+            del self._concurrent[stage]
+            if self._one_ended is not None:
+                self._one_ended.set()
+                self._one_ended = None
+
+    async def _answer_interrupted(self, handling: tuple[Route, Message], reason: Reason) -> None:
+        route, message = handling
+        if reason is Reason.TIMEOUT:
+            logger.warning("%s took too long for peer %s", route.label, self._connection.id)
+            failure = Failure("handler_timeout", message.event, message.id)
+        elif reason is Reason.CANCELLED:
+            failure = Failure("cancelled", message.event, message.id)
+        else:
+            return
+        await self._dispatcher.fail(failure, self._connection)
+
+    def _limit(
+        self, stage: Stage, handling: tuple[Route, Message] | None, linger: float | None
+    ) -> None:
+        if handling is not None:
+            route = handling[0]
+            if route.cancel_on_disconnect or route.kind.streams:
+                stage.interrupt(Reason.GONE)
+        stage.end_within(linger)
