@@ -41,7 +41,8 @@ export class Entry {
 
   explain(reason) {
     find("entry-error").textContent = reason;
-    this.input.toggleAttribute("aria-invalid", Boolean(reason));
+    if (reason) this.input.setAttribute("aria-invalid", "true");
+    else this.input.removeAttribute("aria-invalid");
   }
 
   entered(name) {
