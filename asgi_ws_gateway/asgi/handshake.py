@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from ..errors import ConnectionRejected
-from ..protocol.close_codes import cut_reason
+from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import quoted
 from ..runtime.running import Running
+from ..runtime.telemetry import Telemetry
 from ..service import WebSocketService
 from .origin import origin_allowed
 from .transport import ASGITransport
@@ -46,6 +48,7 @@ class _Refusal(NamedTuple):
 
 _FORBIDDEN: Final = _Refusal(403, "Forbidden", "hook")
 _UNAVAILABLE: Final = _Refusal(503, "Service Unavailable", "timeout")
+_DRAINING: Final = _UNAVAILABLE._replace(cause="draining")
 
 
 async def handshake(
@@ -56,45 +59,71 @@ async def handshake(
     send: ASGISend,
 ) -> None:
     """Answers a handshake and serves the connection, if it is let in, until its end."""
-    await service.start()
-    running = service.running
+    telemetry = service.telemetry
     namespace = match.target
     transport = ASGITransport(
         scope,
         receive,
         send,
         binary=namespace.codec.binary,
-        stats=running.telemetry.stats,
+        stats=telemetry.stats,
     )
     request = ConnectionRequest(scope, match.path, match.params)
+    try:
+        await service.start()
+    except Exception:
+        logger.exception("The service could not be started: refused with 503")
+        await _refuse(telemetry, transport, request, _UNAVAILABLE._replace(cause="not_started"))
+        return
+    running = service.running
     limit = running.admission.enter(request.ip)
     if limit is not None:
         status = 429 if limit == "max_connections_per_ip" else 503
         phrase = "Too Many Requests" if status == 429 else "Service Unavailable"
-        await _refuse(running, transport, request, _Refusal(status, phrase, limit))
+        await _refuse(telemetry, transport, request, _Refusal(status, phrase, limit))
         return
     try:
         outcome = await _Attempt(service, namespace, transport, request).decide()
-        if outcome is None:
-            return  # the client left, or the server told it
+        if isinstance(outcome, Accept) and running.draining_since is not None:
+            outcome = _DRAINING  # it came in time, but its hook was slow
         if isinstance(outcome, _Refusal):
-            await _refuse(running, transport, request, outcome)
-            return
-        try:
-            await transport.accept(outcome.subprotocol, _encode(outcome.headers))
-        except Exception:
-            # The client has left: uvicorn raises, others tell with the first receive.
-            logger.debug("The server did not take the accept", exc_info=True)
-            return
-        await service.serve(namespace, transport, request, outcome)
+            await _refuse(telemetry, transport, request, outcome)
+        elif outcome is not None:
+            await _serve(service, running, namespace, transport, request, outcome)
     finally:
+        await transport.stop_watching()
         running.admission.leave(request.ip)
 
 
-async def _refuse(
-    running: Running, transport: ASGITransport, request: ConnectionRequest, refusal: _Refusal
+async def _serve(
+    service: WebSocketService,
+    running: Running,
+    namespace: Namespace,
+    transport: ASGITransport,
+    request: ConnectionRequest,
+    accept: Accept,
 ) -> None:
-    running.telemetry.refused(request.namespace, refusal.cause)
+    try:
+        await transport.accept(accept.subprotocol, _encode(accept.headers))
+    except Exception:
+        # The client has left: uvicorn raises, others tell with the first receive.
+        logger.debug("The server did not take the accept", exc_info=True)
+        running.telemetry.refused(request.namespace, "left")
+        return
+    if running.draining_since is not None:
+        await transport.close(*GOING_DOWN)
+        return
+    try:
+        await service.serve(namespace, transport, request, accept)
+    except Exception:
+        logger.exception("A connection to namespace %s failed", quoted(request.namespace))
+        await transport.close(*INTERNAL_ERROR)
+
+
+async def _refuse(
+    telemetry: Telemetry, transport: ASGITransport, request: ConnectionRequest, refusal: _Refusal
+) -> None:
+    telemetry.refused(request.namespace, refusal.cause)
     try:
         if refusal.close_code is not None:
             await transport.accept(None, ())
@@ -127,7 +156,7 @@ class _Attempt:
         """Lets in, refuses, or has nobody to answer any more."""
         request = self._request
         if self._running.draining_since is not None:
-            return _UNAVAILABLE._replace(cause="draining")
+            return _DRAINING
         if not origin_allowed(request, self._namespace.allowed_origins):
             logger.warning(
                 "Refused origin %s for namespace %s: list it in allowed_origins",
@@ -136,7 +165,8 @@ class _Attempt:
             )
             return _FORBIDDEN._replace(cause="origin")
         query = request.scope.get("query_string") or b""
-        if len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_QUERY_PARAMETERS:
+        separator: Any = "&" if isinstance(query, str) else b"&"
+        if len(query) > MAX_QUERY_BYTES or query.count(separator) >= MAX_QUERY_PARAMETERS:
             return _FORBIDDEN._replace(cause="query")
         hook = self._namespace.on_connection_attempt
         if hook is None:
@@ -151,20 +181,21 @@ class _Attempt:
     async def _ask(self, hook: Hook) -> Accept | _Refusal | None:
         dispatcher = self._service.dispatcher(self._namespace)
         seconds = self._namespace.limits.attempt_timeout
-        with self._stage.scope:
-            try:
-                answer = await dispatcher.run_hook(
-                    hook, self._stage, seconds, self._request.params, self._request
-                )
-            except Interrupted:
-                pass
-            except ConnectionRejected as rejection:
-                return self._rejected(hook, rejection)
-            except Exception:
-                logger.exception("%s failed: refused with 403", hook.label)
-                return _FORBIDDEN._replace(cause="hook_failed")
-            else:
+        try:
+            with self._stage.scope:
+                try:
+                    answer = await dispatcher.run_hook(
+                        hook, self._stage, seconds, self._request.params, self._request
+                    )
+                except ConnectionRejected as rejection:
+                    return self._rejected(hook, rejection)
                 return self._judge(hook, answer)
+        except Interrupted:
+            pass
+        except Exception:
+            # The hook's own, or that of what it gave: headers, say, may be any iterable.
+            logger.exception("%s failed: refused with 403", hook.label)
+            return _FORBIDDEN._replace(cause="hook_failed")
         if self._left:
             self._running.telemetry.refused(self._request.namespace, "left")
             return None
@@ -201,10 +232,11 @@ class _Attempt:
         if subprotocol is not None and subprotocol not in self._request.subprotocols:
             logger.error("%s accepted a subprotocol that was not offered: refused", hook.label)
             return _FORBIDDEN._replace(cause="hook_failed")
-        if not _sendable(accept.headers):
+        headers = tuple(accept.headers)
+        if not _sendable(headers):
             logger.error("%s accepted with an illegal header: refused with 403", hook.label)
             return _FORBIDDEN._replace(cause="hook_failed")
-        return accept
+        return replace(accept, headers=headers)
 
     def _rejected(self, hook: Hook, rejection: ConnectionRejected) -> _Refusal:
         headers = rejection.headers

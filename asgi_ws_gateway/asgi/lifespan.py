@@ -30,7 +30,7 @@ async def lifespan(
         await service.__aenter__()
     except Exception as error:
         logger.exception("The service could not be started")
-        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        await send({"type": "lifespan.startup.failed", "message": _text(error)})
         return
     inner = _Inner(message, receive, send)
     try:
@@ -65,10 +65,10 @@ class _Inner:
         """Runs the app to its end, whatever that is."""
         try:
             await app(scope, self.receive, self.send)
-        except _NotLifespan:
-            self._foreign = True
         except Exception as error:
-            await self._failed(error)
+            # What `send` raised below may arrive inside a group, or as something else.
+            if not self._foreign:
+                await self._failed(error)
 
     async def wait_for_shutdown(self) -> None:
         while (await self._receive()).get("type") != "lifespan.shutdown":
@@ -87,6 +87,7 @@ class _Inner:
     async def send(self, message: Any) -> None:
         kind = str(message.get("type", ""))
         if not kind.startswith("lifespan."):
+            self._foreign = True
             raise _NotLifespan
         if kind.startswith("lifespan.startup."):
             self.startup_answered = True
@@ -101,12 +102,19 @@ class _Inner:
         if not self.startup_answered:
             logger.error("The wrapped app failed to start", exc_info=error)
             self.startup_answered = self.startup_failed = True
-            await self._send({"type": "lifespan.startup.failed", "message": str(error)})
+            await self._send({"type": "lifespan.startup.failed", "message": _text(error)})
         elif self.shutdown_received:
             logger.error("The wrapped app failed to shut down", exc_info=error)
-            self.shutdown_answer = {"type": "lifespan.shutdown.failed", "message": str(error)}
+            self.shutdown_answer = {"type": "lifespan.shutdown.failed", "message": _text(error)}
         else:
             logger.error("The wrapped app's lifespan ended early", exc_info=error)
+
+
+def _text(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return type(error).__name__
 
 
 class _NotLifespan(Exception):

@@ -74,17 +74,17 @@ class GatewayMiddleware:
             match = self.service.find(path)
             if match is not None:
                 await in_own_task(partial(handshake, self.service, match, scope, receive, send))
-            elif self._rejects:
+                return
+            if self._rejects:
                 await self._reject(path, scope, receive, send)
-            else:
-                await self._pass_on(scope, receive, send)
+                return
         elif kind == "lifespan":
             await lifespan(self.service, self.app, scope, receive, send)
-        elif self.app is None:
-            if kind == "http":
-                await _not_found(send)
-        else:
-            await self._pass_on(scope, receive, send)
+            return
+        if self.app is not None:
+            await self.app(scope, receive, send)
+        elif kind == "http":
+            await _not_found(send)
 
     def __getattr__(self, name: str) -> Any:
         """Whatever is not ours is the wrapped app's, such as `state` or `routes`."""
@@ -93,14 +93,10 @@ class GatewayMiddleware:
                 f"{name!r} of the wrapped app would go around the gateways: wrap its inner ASGI "
                 "callable instead (Quart: app.asgi_app = GatewayMiddleware(app.asgi_app, ...))"
             )
-        # Not before __init__ has run (copy, pickle), and nothing private.
+        # Not before __init__ has run (copy, pickle), and nothing that Python itself looks for.
         if name.startswith("__") or "app" not in self.__dict__ or self.app is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.app, name)
-
-    async def _pass_on(self, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        assert self.app is not None
-        await self.app(scope, receive, send)
 
     async def _reject(self, path: str, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
         logger.warning(
@@ -123,5 +119,8 @@ async def _not_found(send: ASGISend) -> None:
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
     ]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    try:
+        await send({"type": "http.response.start", "status": 404, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+    except Exception:
+        logger.debug("The server did not take a 404", exc_info=True)

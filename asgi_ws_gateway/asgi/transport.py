@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
@@ -22,6 +22,9 @@ from .types import ASGIReceive, ASGISend, Message, Scope
 __all__ = ["ASGITransport"]
 
 logger = logging.getLogger(__name__)
+
+STOP_SECONDS: Final = 1.0
+"""For a server's `receive` to let itself be cancelled."""
 
 # A body that is no page, whatever it looks like.
 _DENIAL_HEADERS = (
@@ -70,6 +73,12 @@ class ASGITransport:
         self._ahead = _Ahead(on_disconnect)
         background.spawn(self._ahead.run, self._receive_one)
 
+    async def stop_watching(self) -> None:
+        """Ends what `watch` started, if nobody took over; nobody is in `receive` then."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await ahead.stop()
+
     async def accept(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Accepts; does not wait for `websocket.connect`, which Quart's test client never sends."""
         message: Message = {"type": "websocket.accept", "headers": list(headers)}
@@ -84,7 +93,7 @@ class ASGITransport:
 
         Nothing may be received afterwards.
         """
-        await self._stop_watching()
+        await self.stop_watching()
         if "websocket.http.response" not in (self._scope.get("extensions") or {}):
             await self._send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
@@ -119,7 +128,7 @@ class ASGITransport:
 
     async def close(self, code: int, reason: str) -> None:
         """See `Transport.close`."""
-        await self._stop_watching()
+        await self.stop_watching()
         for attempt in fallbacks(code):
             try:
                 await self._send({"type": "websocket.close", "code": attempt, "reason": reason})
@@ -151,11 +160,6 @@ class ASGITransport:
             elif kind != "websocket.connect":
                 self._stats.server_faults += 1
 
-    async def _stop_watching(self) -> None:
-        if self._ahead is not None:
-            await self._ahead.stop()
-            self._ahead = None
-
 
 class _Ahead:
     """One `receive` that was started before anybody needed what it brings."""
@@ -180,15 +184,17 @@ class _Ahead:
     async def result(self) -> str | bytes:
         try:
             await self._done.wait()
-        finally:
-            self._scope.cancel()
+        except BaseException:
+            await self.stop()
+            raise
         if self._payload is None:
             raise self._end or Disconnected(ABNORMAL)
         return self._payload
 
     async def stop(self) -> None:
         self._scope.cancel()
-        await self._done.wait()
+        with anyio.move_on_after(STOP_SECONDS, shield=True):
+            await self._done.wait()
 
 
 def _denial_headers(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,11 +55,10 @@ class GatewayTestClient:
         await self._group.__aenter__()
         try:
             self._group.start_soon(self._lifespan.run, self.app)
-            with anyio.fail_after(self.timeout):
+            with self._limited("the application to start"):
                 await self._lifespan.startup()
         except BaseException as error:
-            self._group.cancel_scope.cancel()
-            await self._group.__aexit__(type(error), error, error.__traceback__)
+            await self._end(error)
             raise
         return self
 
@@ -70,21 +69,18 @@ class GatewayTestClient:
         traceback: TracebackType | None,
     ) -> bool | None:
         """Ends connections that are still open, and then the application."""
-        assert self._group is not None
-        try:
-            if error is None:
-                with anyio.fail_after(self.timeout):
+        if error is None:
+            try:
+                with self._limited("the application to let go of its connections"):
                     for wire in self._wires:
                         wire.leave(1001)
                         await wire.finished.wait()
+                with self._limited("the application to shut down"):
                     await self._lifespan.shutdown()
-        except BaseException as failure:
-            self._group.cancel_scope.cancel()
-            await self._group.__aexit__(type(failure), failure, failure.__traceback__)
-            raise
-        if error is not None:
-            self._group.cancel_scope.cancel()
-        return await self._group.__aexit__(kind, error, traceback)
+            except BaseException as failure:
+                await self._end(failure)
+                raise
+        return await self._end(error)
 
     @asynccontextmanager
     async def connect(
@@ -96,7 +92,7 @@ class GatewayTestClient:
         client: tuple[str, int] | None = ("testclient", 50000),
         denials: bool = True,
         scope: dict[str, Any] | None = None,
-    ) -> AsyncGenerator[ClientConnection]:
+    ) -> AsyncGenerator[ClientConnection, None]:
         """Connects, and leaves with 1000 at the end of the block if it is still connected.
 
         Args:
@@ -129,13 +125,32 @@ class GatewayTestClient:
         finally:
             wire.leave(1006, lost=True)
 
+    async def _end(self, error: BaseException | None) -> bool | None:
+        """Ends all tasks. What they raised is raised; `error` itself is left as it is."""
+        assert self._group is not None
+        if error is None:
+            return await self._group.__aexit__(None, None, None)
+        self._group.cancel_scope.cancel()
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._group.__aexit__(type(error), error, error.__traceback__)
+        await self._group.__aexit__(None, None, None)
+        return None
+
+    @contextmanager
+    def _limited(self, what: str) -> Iterator[None]:
+        try:
+            with anyio.fail_after(self.timeout):
+                yield
+        except TimeoutError:
+            raise TimeoutError(f"waited {self.timeout} s for {what}") from None
+
     async def settle(self) -> None:
         """Waits until every handler has ended and every outbox is empty.
 
         A client that does not read keeps its outbox; that is not waited for. Nor are open
         questions' answers, which nobody but the test can give: answer them first.
         """
-        with anyio.fail_after(self.timeout):
+        with self._limited("handlers to end and outboxes to empty"):
             while not await self._settled():
                 await checkpoint()
 
@@ -161,9 +176,11 @@ class GatewayTestClient:
             await self.app(scope, wire.receive, wire.send)
         finally:
             wire.finish()
+        if wire.fault is not None:
+            raise wire.fault
 
     async def _handshake(self, wire: Wire) -> None:
-        with anyio.fail_after(self.timeout):
+        with self._limited("the answer to the handshake"):
             while wire.accepted is None and wire.denial is None:
                 assert not wire.finished.is_set(), "the application returned without an answer"
                 await wire.changed()
@@ -177,7 +194,7 @@ class GatewayTestClient:
                 )
 
     def _codec(self, scope: dict[str, Any]) -> Codec:
-        path = strip_root(scope["path"], scope["root_path"])
+        path = strip_root(scope.get("path") or "", scope.get("root_path") or "")
         match = None if self.service is None else self.service.find(path)
         return JSONCodec() if match is None else match.target.codec
 

@@ -2,12 +2,15 @@
 
 Whatever a server somewhere raises on, loses or chokes on is an `AssertionError` here: two sends at
 once, a send after the close, text that cannot be encoded, a close code or reason that may not be
-sent.
+sent. An application may well catch it, since to it any exception of `send` means that the client is
+gone; so the first is kept for the test.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import anyio
@@ -33,6 +36,7 @@ class Wire:
         denial: Status, headers and body, once the handshake is refused.
         end: How it ended, once it has.
         finished: Set when the application has returned.
+        fault: The first thing the application did that it may not do.
     """
 
     def __init__(self, *, denials: bool = True) -> None:
@@ -41,6 +45,7 @@ class Wire:
         self.denial: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None
         self.end: CloseInfo | None = None
         self.finished = anyio.Event()
+        self.fault: AssertionError | None = None
         self._denials = denials
         self._denial_start: dict[str, Any] | None = None
         self._incoming: deque[dict[str, Any]] = deque()
@@ -49,6 +54,8 @@ class Wire:
         self._sending = False
         self._receiving = False
         self._lost = False
+        self._closed = False
+        self._told = False
         self._failure: Exception | None = None
 
     # The client's side.
@@ -99,25 +106,36 @@ class Wire:
 
     async def receive(self) -> dict[str, Any]:
         """ASGI's `receive`."""
-        assert not self._receiving, "two tasks are in receive() at once"
+        with self._judged():
+            assert not self._receiving, "two tasks are in receive() at once"
+            assert not self._told, "a receive after the disconnect: some servers wait for ever"
+            assert not self._refused, "a receive after the refusal"
         self._receiving = True
         try:
             while not self._incoming:
                 self._change()
                 await self._changed.wait()
-            return self._incoming.popleft()
+            message = self._incoming.popleft()
+            self._told = message["type"] == "websocket.disconnect"
+            return message
         finally:
             self._receiving = False
             self._change()
 
     async def send(self, message: dict[str, Any]) -> None:
         """ASGI's `send`."""
-        assert not self._sending, "two tasks are in send() at once"
+        with self._judged():
+            assert not self._sending, "two tasks are in send() at once"
         self._sending = True
         try:
             if self._resumed is not None:
                 await self._resumed.wait()
-            self._take(message)
+            if self._failure is not None:
+                raise self._failure
+            if self._lost:
+                raise OSError("the client is gone")
+            with self._judged():
+                self._take(message)
         finally:
             self._sending = False
             self._change()
@@ -127,15 +145,24 @@ class Wire:
         self.finished.set()
         self._change()
 
+    @property
+    def _refused(self) -> bool:
+        return self.denial is not None or self._denial_start is not None
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError as fault:
+            self.fault = self.fault or fault
+            raise
+
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]
-        if self._failure is not None:
-            raise self._failure
-        if self._lost:
-            raise OSError("the client is gone")
+        assert not self._closed, f"{kind!r} after the close"
         if kind == "websocket.accept":
             assert self.accepted is None, "accepted twice"
-            assert self.denial is None, "accepted after a refusal"
+            assert not self._refused, "accepted after a refusal"
             self.accepted = message
         elif kind == "websocket.send":
             self._take_payload(message)
@@ -144,9 +171,11 @@ class Wire:
         elif kind == "websocket.http.response.start":
             assert self._denials, "the denial response extension is not there"
             assert self.accepted is None, "a denial after the accept"
+            assert not self._refused, "refused twice"
             self._denial_start = message
         elif kind == "websocket.http.response.body":
             assert self._denial_start is not None, "a body before its start"
+            assert self.denial is None, "a second body"
             assert not message.get("more_body"), "granian loses the first part of such a body"
             start = self._denial_start
             headers = list(start.get("headers", ()))
@@ -158,28 +187,46 @@ class Wire:
         assert self.accepted is not None, "a send before the accept"
         text, data = message.get("text"), message.get("bytes")
         assert (text is None) != (data is None), "a message has either text or bytes"
+        payload: Any = data if text is None else text
         if text is not None:
             assert type(text) is str, "text is a str"
-            text.encode()
+            assert _encodable(text), "text holds a lone surrogate"
         else:
             assert type(data) is bytes, "bytes are bytes, not a view or an array"
-        payload: str | bytes = text if text is not None else data
         assert payload, "daphne drops an empty message"
         if self.end is None:
             self.received.append(payload)
 
     def _take_close(self, message: dict[str, Any]) -> None:
         if self.accepted is None:
-            assert self.denial is None, "refused twice"
+            assert not self._refused, "refused twice"
             self.denial = (403, [], b"")
             return
         code, reason = message.get("code", 1000), message.get("reason") or ""
-        check_code(code)
+        assert _legal(code), f"{code!r} is not a close code that may be sent"
+        assert _encodable(reason), "the reason of a close holds a lone surrogate"
         assert len(reason.encode()) <= MAX_REASON_BYTES, "the reason of a close is too long"
+        assert not self._receiving, "granian blocks: a close while a task is in receive()"
+        self._closed = True
         if self.end is None:
-            assert not self._receiving, "granian blocks: a close while a task is in receive()"
             self.end = CloseInfo(code, reason)
 
     def _change(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _legal(code: Any) -> bool:
+    try:
+        check_code(code)
+    except (TypeError, ValueError):
+        return False
+    return True
