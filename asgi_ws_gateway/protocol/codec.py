@@ -107,8 +107,8 @@ class JSONCodec:
             be encoded, or raises `TypeError`.
     """
 
-    name: Final = "json"
-    binary: Final = False
+    name: str = "json"
+    binary: bool = False
 
     def __init__(self, *, default: Callable[[Any], Any] | None = None) -> None:
         self._default = default

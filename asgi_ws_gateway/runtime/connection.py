@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 
@@ -336,9 +336,8 @@ class Connection:
         ending = self.ending or GOING_DOWN
         self._end(ending)
         self.inbox.refuse()
-        self.peer.relink(
-            GoneLink(self.running, self.peer.namespace, frozenset(self.joined)),
-        )
+        rooms = frozenset(self.joined)
+        self.peer.relink(GoneLink(self.running, self.peer.namespace, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)
 
     # What arrives.
@@ -377,11 +376,9 @@ class Connection:
 
 
 def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) -> Peer[Any]:
-    state: Any = accept.state
-    if state is None:
-        state = {}
-    elif isinstance(state, Mapping):
-        state = dict(state)
+    state: Any = {} if accept.state is None else accept.state
+    if isinstance(state, Mapping):
+        state = dict(cast("Mapping[Any, Any]", state))
     return Peer(
         ConnectionLink(connection),
         id=connection.id,

@@ -34,15 +34,29 @@ class Origin(Protocol):
     """What the dispatcher needs of the connection that a message came from."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """The peer's id."""
+        ...
+
     @property
-    def peer(self) -> Peer[Any]: ...
+    def peer(self) -> Peer[Any]:
+        """The peer, for coroutines."""
+        ...
+
     @property
-    def blocking_peer(self) -> BlockingPeer[Any]: ...
+    def blocking_peer(self) -> BlockingPeer[Any]:
+        """The peer, for threads."""
+        ...
+
     @property
-    def complaints(self) -> Complaints: ...
+    def complaints(self) -> Complaints:
+        """Logs what is wrong with the peer, now and then."""
+        ...
+
     @property
-    def turn(self) -> Turn: ...
+    def turn(self) -> Turn:
+        """How long it has had the event loop."""
+        ...
 
     async def make_room(self, payloads: list[str | bytes]) -> None:
         """Waits until all of them fit into the peer's outbox."""

@@ -55,7 +55,7 @@ class Heart:
         self._expiry: Callable[[], None] | None = None
         self._next: Callable[[], None] | None = None
         self.heard = 0.0
-        """When the client last said anything; kept up to date by who reads, if there is an interval."""
+        """When the client last said anything; whoever reads keeps it up to date."""
 
     def start(self, expires_at: datetime | float | None) -> None:
         """Starts the clocks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
@@ -156,14 +156,20 @@ class GoneLink:
     not keep queues and buffers with it.
     """
 
-    __slots__ = ("_namespace", "_running", "rooms")
-
-    connected: Final = False
+    __slots__ = ("_namespace", "_rooms", "_running")
 
     def __init__(self, running: Running, namespace: str, rooms: frozenset[str]) -> None:
         self._running = running
         self._namespace = namespace
-        self.rooms = rooms
+        self._rooms = rooms
+
+    @property
+    def connected(self) -> bool:
+        return False
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        return self._rooms
 
     async def send(self, event: str, data: Any, latest: str | None) -> bool:
         return False
@@ -215,10 +221,11 @@ def _answer_data(answer: Answer) -> Any:
     if not answer.failed:
         return answer.data
     # A client's `error` may hold anything.
-    data = answer.data if isinstance(answer.data, dict) else {}
+    given: Any = answer.data
+    data = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
     code, message = data.get("code"), data.get("message")
     raise AskRejected(
         code if isinstance(code, str) else "rejected",
         message if isinstance(message, str) else "",
-        answer.data,
+        given,
     )

@@ -37,13 +37,13 @@ class Stats:
 
     connections: int = 0
     accepted: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter[str])
     received: int = 0
     handled: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter[str])
     queued: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    closed: Counter[int] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter[str])
+    closed: Counter[int] = field(default_factory=Counter[int])
     stale_answers: int = 0
     server_faults: int = 0
 

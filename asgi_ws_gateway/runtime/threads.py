@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any, TypeAlias
@@ -61,10 +62,8 @@ class _Place:
 
     def occupy(self, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Runs in the thread."""
-        with self._lock:
-            if self._abandoned:
-                return None
-            self._running = True
+        if not self._begin():
+            return None
         try:
             result = call(*args)
             if inspect.iscoroutine(result):
@@ -72,14 +71,7 @@ class _Place:
                 raise TypeError("a plain def returned a coroutine: make it an async def")
             return result
         finally:
-            with self._lock:
-                self._running = False
-                free = self._abandoned
-            if free:
-                try:
-                    from_thread.run_sync(self._free, token=self._token)
-                except RuntimeError:
-                    pass  # the event loop, and with it the limiter, has ended
+            self._end()
 
     def leave(self) -> None:
         """Runs in the event loop, whatever became of the call."""
@@ -88,6 +80,20 @@ class _Place:
             running = self._running
         if not running:
             self._free()
+
+    def _begin(self) -> bool:
+        with self._lock:
+            self._running = not self._abandoned
+            return self._running
+
+    def _end(self) -> None:
+        with self._lock:
+            self._running = False
+            abandoned = self._abandoned
+        if abandoned:
+            # Where the event loop has ended, the limiter has ended with it.
+            with suppress(RuntimeError):
+                from_thread.run_sync(self._free, token=self._token)
 
     def _free(self) -> None:
         self._limiter.release_on_behalf_of(self)

@@ -31,8 +31,8 @@ class Writer:
         background: Runs the draining task.
         on_lost: Called when the transport fails: the peer is gone.
         on_stuck: Called when one send hangs for `limits.send_timeout`.
-        on_dropped: Called when messages are lost, with the reason and how many: `overflow` by policy,
-            `closed` with the outbox, `gone` because they came too late.
+        on_dropped: Called when messages are lost, with the reason and how many: `overflow` by
+            policy, `closed` with the outbox, `gone` because they came too late.
 
     Attributes:
         idle: Nothing is under way, nothing waits.
