@@ -25,8 +25,8 @@ class _Skip:
 SKIP: Final[Any] = _Skip()
 """As a handler's result: no emitter fires."""
 
-Room: TypeAlias = "str | Everyone | None | Callable[[Any, Peer[Any]], str | Everyone | None]"
-Key: TypeAlias = "str | None | Callable[[Any, Peer[Any]], str | None]"
+Room: TypeAlias = "str | Everyone | Callable[[Any, Peer[Any]], str | Everyone | None] | None"
+Key: TypeAlias = "str | Callable[[Any, Peer[Any]], str | None] | None"
 
 
 @runtime_checkable
@@ -37,7 +37,9 @@ class EmitterStrategy(Protocol):
     """
 
     def plan(self, result: Any, data: Any, peer: Peer[Any]) -> Delivery | None:
-        """Says what to send to whom, or `None` for nothing. It sends nothing itself, and waits for nothing.
+        """Says what to send to whom, or `None` for nothing.
+
+        It sends nothing itself, and waits for nothing.
 
         Args:
             result: What the handler returned, or yielded.
@@ -72,6 +74,11 @@ class ToAll:
         if room is None:
             return None
         latest = self.latest(data, peer) if callable(self.latest) else self.latest
+        # Found out here, before anything is sent: these are looked up in dictionaries later.
+        if not isinstance(room, str | Everyone):
+            raise TypeError(f"room= gave a {type(room).__name__}, not a str, ALL or None")
+        if not isinstance(latest, str | None):
+            raise TypeError(f"latest= gave a {type(latest).__name__}, not a str or None")
         audience = Audience(peer.namespace, room, exclude=self._exclude(peer))
         return Delivery(audience, self.event, result, latest)
 

@@ -87,14 +87,18 @@ class MessageRejected(GatewayError):
         self.code = code
         self.message = message
         self.data = data
-        super().__init__(f"{code}: {message}" if message else code)
+        super().__init__(code, message)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else str(self.code)
 
 
 class LimitReached(MessageRejected, ValueError):
-    """A limit of `Limits` that a client can make grow; uncaught, the client is told `limit_reached`."""
+    """A limit that a client can make grow; uncaught, the client is told `limit_reached`."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__("limit_reached", message)
+        self.args = (message,)  # what a copy is made with
 
 
 class EncodeError(GatewayError):
@@ -151,4 +155,7 @@ class ValidationFailed(GatewayError):
 
     def __init__(self, issues: Sequence[Issue]) -> None:
         self.issues: tuple[Issue, ...] = tuple(issues)
-        super().__init__("; ".join(f"{issue.path or '/'}: {issue.message}" for issue in self.issues))
+        super().__init__(self.issues)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{issue.path or '/'}: {issue.message}" for issue in self.issues)

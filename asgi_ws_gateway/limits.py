@@ -29,6 +29,19 @@ SERVICE_WIDE = frozenset({"max_attempts", "max_connections", "max_connections_pe
 
 _MAY_BE_ZERO = frozenset({"outbox_bytes", "outbox_messages", "linger"})
 
+# The others count something.
+_FRACTIONAL = frozenset(
+    {
+        "ask_timeout",
+        "attempt_timeout",
+        "handler_timeout",
+        "heartbeat",
+        "linger",
+        "rate",
+        "send_timeout",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -97,8 +110,10 @@ class Limits:
             value = getattr(self, field.name)
             if field.name == "overflow" or value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{field.name} must be a number or None, not {value!r}")
+            fractional = field.name in _FRACTIONAL
+            if isinstance(value, bool) or not isinstance(value, int | float if fractional else int):
+                kind = "a number" if fractional else "a whole number"
+                raise TypeError(f"{field.name} must be {kind} or None, not {value!r}")
             if not (value > 0 or (value == 0 and field.name in _MAY_BE_ZERO)):
                 raise ValueError(f"{field.name} must be above zero, not {value!r}")
         if self.burst is not None and self.rate is None:

@@ -6,12 +6,12 @@ nothing, and none raises, whatever a client sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from http import cookies
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 __all__ = ["Accept", "ConnectionRequest", "Headers", "Query"]
@@ -51,7 +51,7 @@ class Headers(Mapping[str, str]):
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         values: dict[str, list[str]] = {}
         for name, value in pairs:
-            values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+            values.setdefault(_text(name).lower(), []).append(_text(value))
         self._values = values
 
     def get_all(self, name: str) -> list[str]:
@@ -95,7 +95,7 @@ class ConnectionRequest:
     @cached_property
     def query(self) -> Query:
         """All query parameters, repeated ones included; what is not UTF-8 reads as U+FFFD."""
-        text = bytes(self.scope.get("query_string") or b"").decode("latin-1")
+        text = _text(self.scope.get("query_string") or b"", "utf-8")
         return Query(parse_qsl(text, keep_blank_values=True, errors="replace"))
 
     @cached_property
@@ -131,8 +131,10 @@ class ConnectionRequest:
     @cached_property
     def ip(self) -> str | None:
         """The address the server saw, or `None` (a unix socket). Behind a proxy: the proxy's."""
-        client = self.scope.get("client")
-        return str(client[0]) if client and client[0] else None
+        client: Any = self.scope.get("client")
+        if not isinstance(client, list | tuple) or not client or not client[0]:
+            return None
+        return str(client[0])
 
     @property
     def scheme(self) -> str:
@@ -145,18 +147,24 @@ class ConnectionRequest:
         return tuple(self.scope.get("subprotocols") or ())
 
 
+def _text(value: Any, encoding: str = "latin-1") -> str:
+    # Bytes, says ASGI; test clients and middlewares do not always keep to it.
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode(encoding, "replace")
+    return str(value)
+
+
+_ESCAPED: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
+
+
 def _unquote(value: str) -> str:
+    """Undoes what `http.cookies` does to a value with special characters."""
     if len(value) < 2 or not (value[0] == value[-1] == '"'):
         return value
-    jar = cookies.SimpleCookie()
-    try:
-        jar.load(f"value={value}")
-    except cookies.CookieError:
-        return value
-    return jar["value"].value if "value" in jar else value
+    return _ESCAPED.sub(lambda found: found[2] or chr(int(found[1], 8)), value[1:-1])
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Accept:
     """What the attempt hook returns to let a client in, with what it learnt about it.
 
@@ -180,5 +188,10 @@ class Accept:
     def __post_init__(self) -> None:
         if self.user is not None and not isinstance(self.user, str):
             raise TypeError(f"Accept(user=...) must be a str, not {type(self.user).__name__}")
-        if isinstance(self.expires_at, datetime) and self.expires_at.tzinfo is None:
+        moment: Any = self.expires_at
+        if not isinstance(moment, datetime | int | float | None):
+            raise TypeError(
+                f"Accept(expires_at=...) is a datetime or seconds, not a {type(moment).__name__}"
+            )
+        if isinstance(moment, datetime) and moment.tzinfo is None:
             raise ValueError("Accept(expires_at=...) needs a time zone")

@@ -14,8 +14,16 @@ from itertools import accumulate
 from typing import Any, Final, NoReturn, Protocol, runtime_checkable
 
 from ..errors import EncodeError
-from .messages import MAX_EVENT_LENGTH, MAX_ID_LENGTH, Answer, Cancel, Failure, Incoming, Message
-from .messages import MessageId
+from .messages import (
+    MAX_EVENT_LENGTH,
+    MAX_ID_LENGTH,
+    Answer,
+    Cancel,
+    Failure,
+    Incoming,
+    Message,
+    MessageId,
+)
 from .plain import UnknownType, check_keys, to_plain
 
 __all__ = ["Codec", "JSONCodec", "read_envelope", "wire_size"]

@@ -6,13 +6,14 @@ Every mistake is collected, so that one start shows all of them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final, get_args, get_origin
 
 from ..emitters import ToAll, ToSender
 from ..errors import ConfigurationError
 from ..limits import DEFAULT, SERVICE_WIDE, Limits
+from ..protocol.audience import Everyone
 from ..protocol.codec import Codec
 from ..protocol.messages import MAX_EVENT_LENGTH, RESERVED_EVENTS
 from ..protocol.paths import Pattern
@@ -110,15 +111,30 @@ class _Compiler:
 
     def _check_options(self, mark: NamespaceMark) -> None:
         name = self.cls.__name__
-        if mark.codec is not None and not isinstance(mark.codec, Codec):
-            self._mistake(name, f"@namespace(codec=...): {mark.codec!r} is not a Codec")
+        codec: object = mark.codec
+        if codec is not None and (isinstance(codec, type) or not isinstance(codec, Codec)):
+            self._mistake(
+                name, f"@namespace(codec=...): {codec!r} is not a Codec: give it an instance of one"
+            )
+        origins: Any = mark.allowed_origins
+        if not isinstance(origins, str | Sequence | Set | None) or not all(
+            isinstance(origin, str) for origin in origins or ()
+        ):
+            self._mistake(
+                name,
+                f"@namespace(allowed_origins=...): {origins!r} is neither a list of origins such "
+                'as "https://example.com" nor "same-origin" nor "*"',
+            )
         if mark.limits is None:
             return
         if not isinstance(mark.limits, Limits):
-            self._mistake(name, f"@namespace(limits=...): {mark.limits!r} is not a Limits")
+            self._mistake(
+                name, f"@namespace(limits=...): {mark.limits!r} is not a Limits: write Limits(...)"
+            )
             return
         for field in sorted(SERVICE_WIDE):
-            if getattr(mark.limits, field) != getattr(Limits(), field):
+            known = (getattr(Limits(), field), getattr(self.defaults.limits, field))
+            if getattr(mark.limits, field) not in known:
                 self._mistake(
                     name, f"@namespace(limits=...): {field} is for the whole service: set it there"
                 )
@@ -142,7 +158,9 @@ class _Compiler:
             return
         run = _kind(declaration.function)
         if run.streams:
-            self._mistake(declaration.label, "a hook cannot be a generator")
+            self._mistake(
+                declaration.label, "a hook cannot be a generator: let it send, and return"
+            )
         call, _ = self._bind(declaration, _SLOTS[kind])
         self.hooks[kind] = Hook(declaration.label, run, call)
 
@@ -203,12 +221,16 @@ class _Compiler:
         if isinstance(strategy, ToAll):
             if isinstance(strategy.room, str) and not strategy.room:
                 self._mistake(label, "room= is empty: name one, or leave it out for everyone")
-            if not (strategy.latest is None or isinstance(strategy.latest, str)) and (
-                not callable(strategy.latest)
-            ):
-                self._mistake(label, f"latest= is a str or a callable, not {strategy.latest!r}")
+            self._check_choice(label, "room", strategy.room, str | Everyone | None)
+            self._check_choice(label, "latest", strategy.latest, str | None)
         validator = self._validator(label, "an emitter's schema", mark.schema)
         return Emitter(strategy, isinstance(strategy, ToSender), validator)
+
+    def _check_choice(self, label: str, option: str, choice: object, fixed: Any) -> None:
+        if inspect.iscoroutinefunction(choice):
+            self._mistake(label, f"{option}= is called, not awaited: make it a plain function")
+        elif not (callable(choice) or isinstance(choice, fixed)):
+            self._mistake(label, f"{option}= is a str or a callable (data, peer), not {choice!r}")
 
     def _check_event(self, label: str, where: str, event: str) -> None:
         if event in RESERVED_EVENTS:

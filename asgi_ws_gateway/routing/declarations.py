@@ -64,6 +64,12 @@ def _names(cls: type) -> list[str]:
 
 def _marks(definition: Any) -> tuple[Any, ...]:
     function = getattr(definition, "__func__", definition)
-    marks = getattr(definition, MARKS, ()) or getattr(function, MARKS, ())
+    marks = _own_marks(function)
+    # Decorators stand above `@staticmethod` as well as below it.
+    return marks if function is definition else (*marks, *_own_marks(definition))
+
+
+def _own_marks(definition: Any) -> tuple[Any, ...]:
+    marks: Any = getattr(definition, MARKS, ())
     # An attribute may be any object, one that answers every `getattr` included.
     return marks if isinstance(marks, tuple) else ()

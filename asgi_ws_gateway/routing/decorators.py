@@ -1,12 +1,13 @@
-"""The decorators. They attach marks and return the same function. Nothing is checked here but what
-can only be a slip of the pen.
+"""The decorators: they attach marks and return the same function.
+
+Nothing is checked here but what can only be a slip of the pen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from ..emitters import EmitterStrategy, Key, Room, ToAll, ToOthers, ToSender
 from ..limits import DEFAULT, Limits
@@ -219,10 +220,7 @@ def on_error(function: F) -> F:
 
 
 def _function(decorator: str, function: F) -> F:
-    if not callable(function) and not isinstance(function, staticmethod | classmethod):
-        _refuse_argument(decorator, function)
+    given: object = function
+    if not (callable(given) or isinstance(given, classmethod)):
+        raise TypeError(f"@{decorator} takes no argument: {given!r}; write it without parentheses")
     return function
-
-
-def _refuse_argument(decorator: str, argument: object) -> NoReturn:
-    raise TypeError(f"@{decorator} takes no argument: {argument!r}; write it without parentheses")

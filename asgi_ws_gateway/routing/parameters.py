@@ -65,9 +65,13 @@ class _Reader:
         # A parameter whose slot is decided by its annotation has it; the others have None.
         self._wanted: list[tuple[inspect.Parameter, Any, str | None]] = []
         self.positional: list[str] = []
+        self._takes_rest = False
 
     def read(self, parameter: inspect.Parameter) -> None:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        if parameter.kind is parameter.VAR_KEYWORD:
+            return
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            self._takes_rest = True
             return
         annotation = self._resolve(parameter)
         self._wanted.append((parameter, annotation, self._object_slot(annotation)))
@@ -75,28 +79,50 @@ class _Reader:
     def place(self) -> None:
         claimed = {slot for _, _, slot in self._wanted if slot is not None}
         free = [slot for slot in self.slots if slot not in claimed]
+        skipped = False
         for parameter, annotation, slot in self._wanted:
             if slot is None:
                 slot = self._next_free(parameter, annotation, free)
-            if slot is None:
+                if slot is not None:
+                    self._check_name(parameter, slot)
+            if slot is None or not self._available(slot):
                 if parameter.default is parameter.empty:
                     self.mistakes.append(
                         f"nothing to pass for its parameter {parameter.name!r}: "
                         f"it can take ({', '.join(self.slots)}) or a leading part of that"
                     )
+                skipped = True
                 continue
-            self._check_name(parameter, slot, annotation)
             if slot == "data":
                 self.data_annotation = annotation
-            if parameter.kind is parameter.KEYWORD_ONLY:
+            if parameter.kind is parameter.KEYWORD_ONLY or (
+                skipped and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            ):
                 self.keywords[parameter.name] = slot
+            elif skipped:
+                self.mistakes.append(
+                    f"its parameter {parameter.name!r} stands behind one that keeps its default: "
+                    "put it in front"
+                )
             else:
                 self.positional.append(slot)
+        if self._takes_rest and not skipped:
+            self.positional += free
+
+    def _available(self, slot: str) -> bool:
+        return slot in self.slots or (slot == "request" and "peer" in self.slots)
 
     def _next_free(
         self, parameter: inspect.Parameter, annotation: Any, free: list[str]
     ) -> str | None:
         annotated = parameter.annotation is not parameter.empty and annotation is not Any
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            # It has a name rather than a position.
+            if parameter.name in free and not (annotated and parameter.name in _OBJECTS):
+                free.remove(parameter.name)
+                return parameter.name
+            if parameter.default is not parameter.empty:
+                return None
         for slot in free:
             if annotated and slot in _OBJECTS:
                 continue
@@ -104,8 +130,8 @@ class _Reader:
             return slot
         return None
 
-    def _check_name(self, parameter: inspect.Parameter, slot: str, annotation: Any) -> None:
-        if parameter.name in _OBJECTS and slot not in _OBJECTS:
+    def _check_name(self, parameter: inspect.Parameter, slot: str) -> None:
+        if parameter.name in _OBJECTS and parameter.name != slot:
             kind = "Peer" if parameter.name == "peer" else "ConnectionRequest"
             self.mistakes.append(
                 f"its parameter {parameter.name!r} would be passed {slot!r}: annotate it ({kind})"

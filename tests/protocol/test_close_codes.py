@@ -22,8 +22,7 @@ def test_legal_are_the_codes_that_an_endpoint_may_send_and_no_others() -> None:
     def legal(code: int) -> bool:
         try:
             check_code(code)
-        except ValueError as error:
-            assert str(code) in str(error)
+        except ValueError:
             return False
         return True
 
@@ -38,7 +37,7 @@ def test_what_is_not_a_whole_number_is_no_code(code: Any) -> None:
 
 def test_an_enum_of_codes_will_do() -> None:
     check_code(Code.NORMAL)
-    with pytest.raises(ValueError, match="is not a close code"):
+    with pytest.raises(ValueError, match="1005: 1005> is not a close code"):
         check_code(Code.NO_STATUS)
 
 

@@ -72,7 +72,7 @@ class Name(enum.StrEnum):
     ADA = "ada"
 
 
-class OldName(str, enum.Enum):
+class OldName(str, enum.Enum):  # noqa: UP042 - the older way is meant
     ADA = "ada"
 
 
