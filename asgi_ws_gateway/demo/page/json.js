@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-const WIDTH = 50;
+const WIDTH = 46;
 
 const token = (kind, value) => element("span", { class: `json-${kind}` }, JSON.stringify(value));
 
