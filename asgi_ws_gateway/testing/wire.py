@@ -48,6 +48,7 @@ class Wire:
         self.fault: AssertionError | None = None
         self._denials = denials
         self._denial_start: dict[str, Any] | None = None
+        self._denial_body = b""
         self._incoming: deque[dict[str, Any]] = deque()
         self._changed = anyio.Event()
         self._resumed: anyio.Event | None = None
@@ -176,10 +177,12 @@ class Wire:
         elif kind == "websocket.http.response.body":
             assert self._denial_start is not None, "a body before its start"
             assert self.denial is None, "a second body"
-            assert not message.get("more_body"), "granian loses the first part of such a body"
-            start = self._denial_start
-            headers = list(start.get("headers", ()))
-            self.denial = (start["status"], headers, message.get("body", b""))
+            # In pieces, as a wrapped framework may send it; granian (2.8) loses all but the last.
+            self._denial_body += message.get("body", b"")
+            if not message.get("more_body"):
+                start = self._denial_start
+                headers = list(start.get("headers", ()))
+                self.denial = (start["status"], headers, self._denial_body)
         else:
             raise AssertionError(f"{kind!r} is not a message that may be sent")
 
