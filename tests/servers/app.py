@@ -346,6 +346,15 @@ class Stuck(Recorded):
     """For clients that do not read: one send hangs too long."""
 
 
+@namespace("/choked", limits=Limits(outbox_bytes=100_000, send_timeout=0.5))
+class Choked(Recorded):
+    """For clients that do not read the answers they ask for."""
+
+    @message("big")
+    async def on_big(self) -> str:
+        return "x" * 900_000
+
+
 @namespace("/entering")
 class Entering(Recorded):
     """What a connect hook can do to a client."""
@@ -558,6 +567,7 @@ service.register(
     Rate(),
     Slow(),
     Stuck(),
+    Choked(),
     Entering(),
     Attempt(),
     AttemptInThread(),

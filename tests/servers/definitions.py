@@ -51,7 +51,8 @@ class Server:
         tells_departure_early: A client that leaves during the handshake is noticed.
         pushes_back: A send waits while the client does not read.
         sigterm_codes: What clients see on SIGTERM; 1006 is an end without a close.
-        left_on_sigterm: Disconnect hooks run on SIGTERM.
+        waits_on_sigterm: A connection whose handler runs is given the time to end.
+        settling_seconds: Nothing may have connected for so long, or its own shutdown fails.
     """
 
     name: str
@@ -69,7 +70,8 @@ class Server:
     tells_departure_early: Capability = YES
     pushes_back: Capability = YES
     sigterm_codes: frozenset[int] = frozenset({1012})
-    left_on_sigterm: Capability = YES
+    waits_on_sigterm: Capability = YES
+    settling_seconds: float = 0
 
     def command(self, app: str, port: int, *, mounted: bool) -> list[str]:
         """Serves `app` on 127.0.0.1; `mounted`, under the root path `/api`."""
@@ -126,6 +128,8 @@ _DAPHNE: Final = Server(
     close_reason=no("daphne drops it"),
     pushes_back=no("daphne takes everything at once, and keeps it in memory"),
     sigterm_codes=frozenset({4012}),
+    waits_on_sigterm=no("daphne stops the loop a few turns after it has cancelled everything"),
+    settling_seconds=1.2,
 )
 
 _GRANIAN: Final = Server(
@@ -140,6 +144,7 @@ _GRANIAN: Final = Server(
     tells_departure_early=no("granian's receive tells nothing before the accept"),
     # Receivers are told of a disconnect, then the process is gone within 0.3 s.
     sigterm_codes=frozenset({1006}),
+    waits_on_sigterm=no("granian kills what still runs after 0.3 s"),
 )
 
 SERVERS: Final = (
