@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard
 
 import anyio
 
@@ -377,8 +377,8 @@ class Connection:
 
 def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) -> Peer[Any]:
     state: Any = {} if accept.state is None else accept.state
-    if isinstance(state, Mapping):
-        state = dict(cast("Mapping[Any, Any]", state))
+    if _is_mapping(state):
+        state = dict(state)
     return Peer(
         ConnectionLink(connection),
         id=connection.id,
@@ -388,6 +388,10 @@ def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) ->
         state=state,
         presence=accept.presence,
     )
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _ignore() -> None:

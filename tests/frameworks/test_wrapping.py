@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +110,9 @@ def __getattr__(name: str) -> Any:
     params=[starlette, starlette_middleware, fastapi, litestar, quart, django],
     ids=lambda wrap: wrap.__name__,
 )
-def application(request: pytest.FixtureRequest, gateway: Any) -> Iterator[Any]:
+def application(request: pytest.FixtureRequest, gateway: Any) -> Any:
     wrap: Callable[[Any], Any] = request.param
-    yield wrap(gateway)
+    return wrap(gateway)
 
 
 async def test_pages_and_gateways_are_served_side_by_side(application: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a message costs in tasks, loop callbacks and encodes: counts, which no machine's speed moves."""
+"""What a message costs in tasks, loop callbacks and encodes: counts, alike on every machine."""
 
 from __future__ import annotations
 
