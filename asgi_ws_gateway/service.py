@@ -91,7 +91,6 @@ class WebSocketService:
         self._lifespan = lifespan
         self._check_outgoing = check_outgoing
         self._dispatchers: dict[int, Dispatcher] = {}
-        self._entered = 0
         self._lifetime: Lifetime | None = None
 
     def register(self, *gateways: object) -> None:
@@ -124,8 +123,16 @@ class WebSocketService:
 
     async def __aenter__(self) -> Self:
         """Starts it, or joins in if it runs already."""
-        await self.start()
-        self._entered += 1
+        while self._lifetime is not None and self._lifetime.stopping:
+            await self._lifetime.ended.wait()
+        lifetime = self._current_lifetime()
+        # Counted before it waits: whoever entered with it may leave first.
+        lifetime.entered += 1
+        try:
+            await lifetime.start()
+        except BaseException:
+            lifetime.entered -= 1
+            raise
         return self
 
     async def __aexit__(
@@ -135,12 +142,13 @@ class WebSocketService:
         traceback: TracebackType | None,
     ) -> None:
         """Ends it when the last who entered leaves; who is still connected is closed with 1012."""
-        if self._lifetime is None:
+        lifetime = self._lifetime
+        if lifetime is None:
             return  # it ended with its event loop
-        self._entered -= 1
-        if self._entered == 0:
+        lifetime.entered -= 1
+        if lifetime.entered == 0:
             with anyio.CancelScope(shield=True):
-                await self._lifetime.stop()
+                await lifetime.stop()
 
     async def start(self) -> None:
         """Starts it, unless it runs: for servers that send no lifespan. It ends with its loop.
@@ -148,9 +156,7 @@ class WebSocketService:
         Raises:
             Exception: What the `lifespan` raised.
         """
-        if self._lifetime is None:
-            self._lifetime = self._new_lifetime()
-        await self._lifetime.start()
+        await self._current_lifetime().start()
 
     async def drain(self, grace: float = 10.0) -> None:
         """Lets go of every client in good order: call it before the server stops.
@@ -334,10 +340,12 @@ class WebSocketService:
             return result
         return await running.background.hand_over_sync(call, running, *args)
 
-    def _new_lifetime(self) -> Lifetime:
+    def _current_lifetime(self) -> Lifetime:
+        if self._lifetime is not None:
+            return self._lifetime
         lifespan = self._lifespan
         self._dispatchers.clear()
-        lifetime = Lifetime(
+        self._lifetime = lifetime = Lifetime(
             self._table,
             self.telemetry,
             limits=self.limits,
@@ -351,4 +359,3 @@ class WebSocketService:
     def _forget(self, lifetime: Lifetime) -> None:
         if self._lifetime is lifetime:
             self._lifetime = None
-            self._entered = 0

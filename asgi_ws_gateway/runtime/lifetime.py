@@ -40,6 +40,9 @@ class Lifetime:
 
     Attributes:
         running: What its connections share, from its start to its end.
+        entered: How many have entered it and not left.
+        stopping: Whether `stop` was called.
+        ended: Set when it is over.
     """
 
     def __init__(
@@ -65,6 +68,9 @@ class Lifetime:
         self._left = anyio.Event()
         self._error: BaseException | None = None
         self.running: Running | None = None
+        self.entered = 0
+        self.stopping = False
+        self.ended = anyio.Event()
 
     async def start(self) -> None:
         """Starts it; whoever comes while it starts waits for the same start.
@@ -90,6 +96,7 @@ class Lifetime:
 
     async def stop(self) -> None:
         """Closes what is still connected, leaves the lifespan, and ends all tasks."""
+        self.stopping = True
         if self.running is not None:
             await self.running.drain(0.0)
             # Disconnect hooks may want what the lifespan holds.
@@ -139,3 +146,4 @@ class Lifetime:
     def _ended(self) -> None:
         self.running = None
         self._on_end()
+        self.ended.set()
