@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from asgi_ws_gateway import (
     on_error,
 )
 from asgi_ws_gateway.protocol.audience import Delivery
+from asgi_ws_gateway.routing.compile import Defaults, compile_gateway
 from asgi_ws_gateway.routing.table import Kind, Namespace
 
 
@@ -46,17 +48,23 @@ class Numbers:
 
 
 def registered(gateway: object, **options: Any) -> Namespace:
-    service = WebSocketService(**options)
-    service.register(gateway)
-    [served] = service.table
+    defaults = Defaults(Limits(), JSONCodec(), "same-origin")
+    served, found = compile_gateway(gateway, replace(defaults, **options))
+    assert found == []
+    assert served is not None
     return served
+
+
+def label_at(service: WebSocketService, path: str) -> str | None:
+    match = service.find(path)
+    return None if match is None else match.target.label
 
 
 def mistakes(*gateways: object, **options: Any) -> tuple[str, ...]:
     service = WebSocketService(**options)
     with pytest.raises(ConfigurationError) as caught:
         service.register(*gateways)
-    assert list(service.table) == []  # all of them or none
+    assert label_at(service, "/chat") is None  # all of them or none
     return caught.value.mistakes
 
 
@@ -66,12 +74,6 @@ def gateway(*methods: Callable[..., Any], path: str = "/chat", **options: Any) -
     return namespace(path, **options)(type("Chat", (), body))()
 
 
-async def handle(self: Any, data: Any) -> None: ...
-
-
-async def other(self: Any, data: Any) -> None: ...
-
-
 def handler(*decorators: Any, name: str = "handle") -> Callable[..., Any]:
     async def method(self: Any, data: Any) -> None: ...
 
@@ -79,6 +81,15 @@ def handler(*decorators: Any, name: str = "handle") -> Callable[..., Any]:
     for decorator in decorators:
         method = decorator(method)
     return method
+
+
+def marked(function: Callable[..., Any], *decorators: Any) -> Callable[..., Any]:
+    """A copy of a function, so that each use of it has marks of its own."""
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__)
+    copy.__annotations__ = dict(function.__annotations__)
+    for decorator in decorators:
+        decorator(copy)
+    return copy
 
 
 # What becomes of a gateway without mistakes.
@@ -237,9 +248,7 @@ def test_a_subclass_is_served_at_the_path_it_inherits_or_at_its_own() -> None:
         @message("more")
         def on_more(self) -> None: ...
 
-    service = WebSocketService()
-    service.register(Inheriting(), Own())
-    found = {served.pattern.text: served for served in service.table}
+    found = {served.pattern.text: served for served in map(registered, (Inheriting(), Own()))}
     assert found["/base"].routes.keys() == {"ping"}
     assert found["/own"].routes.keys() == {"ping", "more"}
     assert found["/own"].routes["ping"].call(None, None) == "inheriting"
@@ -405,7 +414,7 @@ MISTAKES: dict[str, tuple[object, str, str]] = {
         "a hook is no handler: move @message and emitters elsewhere",
     ),
     "streaming hook": (
-        gateway(on_connect(streaming_hook)),
+        gateway(marked(streaming_hook, on_connect)),
         "Chat.streaming_hook:",
         "a hook cannot be a generator: let it send, and return",
     ),
@@ -415,43 +424,47 @@ MISTAKES: dict[str, tuple[object, str, str]] = {
         "two @emit: a message has one answer, so keep one",
     ),
     "too many parameters": (
-        gateway(SEND(too_many)),
+        gateway(marked(too_many, SEND)),
         "Chat.too_many:",
         "'more': it can take (data, peer) or a leading part",
     ),
-    "unannotated peer": (gateway(SEND(peer_first)), "Chat.peer_first:", "annotate it (Peer)"),
+    "unannotated peer": (
+        gateway(marked(peer_first, SEND)),
+        "Chat.peer_first:",
+        "annotate it (Peer)",
+    ),
     "unannotated request": (
-        gateway(SEND(request_second)),
+        gateway(marked(request_second, SEND)),
         "Chat.request_second:",
         "annotate it (ConnectionRequest)",
     ),
     "peer in a thread": (
-        gateway(SEND(thread_with_peer)),
+        gateway(marked(thread_with_peer, SEND)),
         "Chat.thread_with_peer:",
         "annotate its peer BlockingPeer, or make it an async def",
     ),
     "peer in a threaded hook": (
-        gateway(on_connect(thread_with_peer)),
+        gateway(marked(thread_with_peer, on_connect)),
         "Chat.thread_with_peer:",
         "annotate its peer BlockingPeer, or make it an async def",
     ),
     "blocking peer on the loop": (
-        gateway(SEND(async_with_blocking_peer)),
+        gateway(marked(async_with_blocking_peer, SEND)),
         "Chat.async_with_blocking_peer:",
         "annotate its peer Peer",
     ),
     "peer before there is one": (
-        gateway(on_connection_attempt(attempt_with_peer)),
+        gateway(marked(attempt_with_peer, on_connection_attempt)),
         "Chat.attempt_with_peer:",
         "'peer': it can take (params, request)",
     ),
     "unresolved annotation": (
-        gateway(SEND(unresolved)),
+        gateway(marked(unresolved, SEND)),
         "Chat.unresolved:",
         "cannot be resolved (NameError): import what it names at run time",
     ),
     "annotation not understood": (
-        gateway(SEND(not_understood)),
+        gateway(marked(not_understood, SEND)),
         "Chat.not_understood:",
         "give @message(schema=...), or annotate it dict[str, Any] or Any",
     ),
@@ -577,7 +590,7 @@ def test_two_gateways_at_one_path_are_a_mistake_however_it_is_spelt(spelling: st
     service.register(first)
     with pytest.raises(ConfigurationError, match="is served by First already"):
         service.register(rival)
-    assert [served.label for served in service.table] == ["First"]
+    assert label_at(service, "/chat") == "First"
 
 
 def test_two_patterns_of_one_shape_are_a_mistake() -> None:
@@ -590,10 +603,11 @@ def test_two_patterns_of_one_shape_are_a_mistake() -> None:
 
 def test_an_exact_path_beside_a_pattern_and_letter_case_are_no_mistake() -> None:
     service = WebSocketService()
-    service.register(
-        gateway(path="/rooms/{id}"), gateway(path="/rooms/lobby"), gateway(path="/Rooms/lobby")
-    )
-    assert len(list(service.table)) == 3
+    paths = {"A": "/rooms/{id}", "B": "/rooms/lobby", "C": "/Rooms/lobby"}
+    service.register(*(namespace(path)(type(name, (), {}))() for name, path in paths.items()))
+    assert label_at(service, "/rooms/7") == "A"
+    assert label_at(service, "/rooms/lobby") == "B"
+    assert label_at(service, "/Rooms/lobby") == "C"
 
 
 def test_an_override_that_lost_its_decorator_is_a_mistake() -> None:
@@ -639,7 +653,7 @@ def test_all_mistakes_of_all_gateways_are_told_together() -> None:
     several = gateway(
         handler(emit("sent"), name="a"),
         handler(message("ack"), emit("x"), emit("y"), name="b"),
-        SEND(too_many),
+        marked(too_many, SEND),
         limits=Limits(threads=1, max_attempts=1),
     )
     rival = namespace("/other")(type("Other", (), {"c": handler(broadcast("x"), name="c")}))()
@@ -657,7 +671,7 @@ def test_all_mistakes_of_all_gateways_are_told_together() -> None:
 
 
 def test_a_method_with_two_events_tells_each_mistake_once() -> None:
-    two = message("b")(message("a")(too_many))
+    two = marked(too_many, message("a"), message("b"))
     assert len(mistakes(gateway(two))) == 1
 
 
