@@ -131,10 +131,11 @@ class ConnectionRequest:
     @cached_property
     def ip(self) -> str | None:
         """The address the server saw, or `None` (a unix socket). Behind a proxy: the proxy's."""
-        client: Any = self.scope.get("client")
-        if not isinstance(client, list | tuple) or not client or not client[0]:
-            return None
-        return str(client[0])
+        match self.scope.get("client"):
+            case [str(address), *_] if address:
+                return address
+            case _:
+                return None
 
     @property
     def scheme(self) -> str:
@@ -149,7 +150,7 @@ class ConnectionRequest:
 
 def _text(value: Any, encoding: str = "latin-1") -> str:
     # Bytes, says ASGI; test clients and middlewares do not always keep to it.
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return bytes(value).decode(encoding, "replace")
     return str(value)
 

@@ -84,21 +84,22 @@ def read_envelope(value: Any) -> Incoming:
     """What a decoded value means; a `Failure` when it is not an envelope. Never raises."""
     if type(value) is not dict:
         return _INVALID
-    event = value.get("event")
-    id = value.get("id")
+    envelope: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+    event = envelope.get("event")
+    id = envelope.get("id")
     if type(event) is not str:
-        if event is None and "cancel" in value and _is_client_id(value["cancel"]):
-            return Cancel(value["cancel"])
+        if event is None and "cancel" in envelope and _is_client_id(envelope["cancel"]):
+            return Cancel(envelope["cancel"])
         return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
     if event == "ack" or event == "error":
         if type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH:
-            return Answer(id, value.get("data"), event == "error")
+            return Answer(id, envelope.get("data"), event == "error")
         return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
-    if "id" in value and not _is_client_id(id):
+    if "id" in envelope and not _is_client_id(id):
         return _INVALID
     if not 0 < len(event) <= MAX_EVENT_LENGTH:
         return Failure("invalid_message", id=id)
-    return Message(event, value.get("data"), id)
+    return Message(event, envelope.get("data"), id)
 
 
 def _is_client_id(id: Any) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 __all__ = ["UnknownType", "check_keys", "to_plain"]
@@ -36,7 +36,7 @@ def to_plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, UUID | Decimal):
         return str(value)
-    kind: Any = type(value)
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]
     if is_dataclass(kind):
         return {field.name: getattr(value, field.name) for field in fields(kind)}
     if hasattr(kind, "__pydantic_serializer__"):
@@ -56,16 +56,18 @@ def check_keys(value: Any) -> Any:
     Raises:
         TypeError: A key is not text.
     """
+    inner: Collection[Any]
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
+        items: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        if not all(isinstance(key, str) for key in items):
             raise TypeError("an object's keys must be text")
-        inner: Collection[Any] = value.values()
+        inner = items.values()
     elif isinstance(value, list | tuple):
-        inner = value
+        inner = cast("Collection[Any]", value)
     else:
         return value
     # One pass in C finds most objects and arrays flat, with nothing inside to look at.
     if not _SCALARS.issuperset(map(type, inner)):
         for item in inner:
             check_keys(item)
-    return value
+    return value  # pyright: ignore[reportUnknownVariableType]

@@ -116,25 +116,27 @@ class _Compiler:
             self._mistake(
                 name, f"@namespace(codec=...): {codec!r} is not a Codec: give it an instance of one"
             )
-        origins: Any = mark.allowed_origins
+        origins: object = mark.allowed_origins
         if not isinstance(origins, str | Sequence | Set | None) or not all(
-            isinstance(origin, str) for origin in origins or ()
+            isinstance(origin, str)
+            for origin in origins or ()  # pyright: ignore[reportUnknownVariableType]
         ):
             self._mistake(
                 name,
                 f"@namespace(allowed_origins=...): {origins!r} is neither a list of origins such "
                 'as "https://example.com" nor "same-origin" nor "*"',
             )
-        if mark.limits is None:
+        limits: object = mark.limits
+        if limits is None:
             return
-        if not isinstance(mark.limits, Limits):
+        if not isinstance(limits, Limits):
             self._mistake(
-                name, f"@namespace(limits=...): {mark.limits!r} is not a Limits: write Limits(...)"
+                name, f"@namespace(limits=...): {limits!r} is not a Limits: write Limits(...)"
             )
             return
         for field in sorted(SERVICE_WIDE):
             known = (getattr(Limits(), field), getattr(self.defaults.limits, field))
-            if getattr(mark.limits, field) not in known:
+            if getattr(limits, field) not in known:
                 self._mistake(
                     name, f"@namespace(limits=...): {field} is for the whole service: set it there"
                 )
@@ -169,8 +171,7 @@ class _Compiler:
         slots = _FALLBACK_SLOTS if mark.event is None else _HANDLER_SLOTS
         call, annotation = self._bind(declaration, slots)
         if mark.event is None:
-            method = call
-            call = lambda message, peer: method(message.event, message.data, peer)  # noqa: E731
+            call = _taking_message(call)
         route = Route(
             label=label,
             event=mark.event,
@@ -245,7 +246,7 @@ class _Compiler:
             return None
         if isinstance(schema, dict | bool):
             try:
-                return JSONSchemaValidator(schema)
+                return JSONSchemaValidator(schema)  # pyright: ignore[reportUnknownArgumentType]
             except ConfigurationError as error:
                 for mistake in error.mistakes:
                     self._mistake(label, f"{where}: {mistake}")
@@ -256,6 +257,13 @@ class _Compiler:
             label, f"{where}: {schema!r} is neither a JSON Schema (dict or bool) nor a Validator"
         )
         return None
+
+
+def _taking_message(method: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def call(message: Any, peer: Any) -> Any:
+        return method(message.event, message.data, peer)
+
+    return call
 
 
 def _kind(function: Callable[..., Any]) -> Kind:

@@ -72,4 +72,4 @@ def _marks(definition: Any) -> tuple[Any, ...]:
 def _own_marks(definition: Any) -> tuple[Any, ...]:
     marks: Any = getattr(definition, MARKS, ())
     # An attribute may be any object, one that answers every `getattr` included.
-    return marks if isinstance(marks, tuple) else ()
+    return marks if isinstance(marks, tuple) else ()  # pyright: ignore[reportUnknownVariableType]

@@ -200,9 +200,9 @@ def _adapter(
     if not keywords and slots == ("data", "peer"):
         # The two usual shapes of a handler are on the hot path.
         if not positional:
-            return lambda data, peer: method()
+            return lambda *_: method()
         if positional == ["data"]:
-            return lambda data, peer: method(data)
+            return lambda *given: method(given[0])
 
     def call(*given: Any) -> Any:
         return method(
