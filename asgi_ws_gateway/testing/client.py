@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,6 +20,9 @@ from .scope import HeaderPairs, websocket_scope
 from .wire import Wire
 
 __all__ = ["GatewayTestClient"]
+
+_WIRE: Final = "asgi_ws_gateway.testing.wire"
+"""In a scope: its wire. Middlewares that copy a scope keep it."""
 
 
 class GatewayTestClient:
@@ -111,8 +114,9 @@ class GatewayTestClient:
         made["state"] = dict(self._lifespan.state)
         if not denials:
             del made["extensions"]
-        made.update(scope or {})
         wire = Wire(denials=denials)
+        made[_WIRE] = wire
+        made.update(scope or {})
         wire.put({"type": "websocket.connect"})
         self._group.start_soon(self._serve, made, wire)
         self._wires.append(wire)
@@ -159,12 +163,12 @@ class GatewayTestClient:
         self._wires = [wire for wire in self._wires if not wire.finished.is_set()]
         if self.service is None or self.service.health().reason == "not running":
             return all(wire.drained for wire in self._wires)
-        reading = not any(wire.paused for wire in self._wires)
         members = list(self.service.running.hub)
         # Who has left the hub and is still counted has a disconnect hook to run.
         quiet = self.service.stats().connections == len(members)
         for member in members:
-            quiet &= await member.settled(flushed=reading)
+            wire = member.peer.request.scope.get(_WIRE)
+            quiet &= await member.settled(flushed=wire is None or not wire.paused)
         for wire in self._wires:
             while not wire.drained:
                 quiet = False
@@ -202,17 +206,19 @@ class GatewayTestClient:
 def _application(
     target: tuple[Any, ...], service: WebSocketService | None, options: dict[str, Any]
 ) -> tuple[Any, WebSocketService | None]:
-    if len(target) == 1 and isinstance(target[0], WebSocketService):
-        service = target[0]
-        app: Any = GatewayMiddleware(None, service)
-    elif target and all(callable(item) for item in target[:1]) and not isinstance(target[0], type):
-        (app,) = target
-        if service is None and isinstance(app, GatewayMiddleware):
-            service = app.service
-        return app, service
-    else:
+    app: Any = target[0] if target else None
+    if isinstance(app, WebSocketService):
+        app, service = GatewayMiddleware(None, app), app
+    elif not callable(app) or isinstance(app, type):
         service = WebSocketService(**options)
-        app = GatewayMiddleware(None, service, gateways=target)
+        return GatewayMiddleware(None, service, gateways=target), service
+    elif service is None and isinstance(app, GatewayMiddleware):
+        service = app.service
+    if len(target) > 1:
+        raise TypeError("give it one application, one service, or instances of gateways")
+    if options:
+        names = ", ".join(sorted(options))
+        raise TypeError(f"options of a service ({names}) go to the one that is tested")
     return app, service
 
 

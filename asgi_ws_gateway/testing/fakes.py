@@ -101,6 +101,8 @@ class _Recorder:
         return answer
 
     def join(self, room: str) -> bool:
+        if type(room) is not str or not room:
+            raise ValueError(f"a room's name is a str that is not empty, not {room!r}")
         if self.closed is None:
             self.joined.add(room)
         return self.closed is None
