@@ -19,8 +19,13 @@ class Observer(Protocol):
     Its contract suite is `asgi_ws_gateway.testing.contracts.ObserverContract`.
     """
 
-    def refused(self, namespace: str, reason: str) -> None:
-        """A handshake was refused; `reason` is one of a fixed set, such as `origin` or `hook`."""
+    def refused(self, namespace: str | None, reason: str) -> None:
+        """A handshake was refused.
+
+        Args:
+            namespace: As it was registered, `{name}` and all; `None` for a path of nobody.
+            reason: One of a fixed set, such as `origin` or `hook`.
+        """
 
     def connected(self, peer: Peer[Any]) -> None:
         """A peer was accepted."""
@@ -35,4 +40,11 @@ class Observer(Protocol):
         """A message was answered, or would have been, with an error of this code."""
 
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
-        """One encoded message was handed to `queued` peers, and lost for `dropped`."""
+        """One encoded message was handed to `queued` peers, and lost for `dropped`.
+
+        Args:
+            namespace: The concrete path; if it has parameters, clients chose some of its text.
+            event: The event's name.
+            queued: How many peers it was handed to.
+            dropped: How many lost it by their overflow policy, or because they were leaving.
+        """

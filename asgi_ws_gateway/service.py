@@ -25,6 +25,7 @@ from .runtime.blocking import BlockingService
 from .runtime.connection import Connection
 from .runtime.dispatcher import Dispatcher
 from .runtime.lifetime import Lifetime
+from .runtime.log import Complaints
 from .runtime.running import AnyPeer, Running
 from .runtime.telemetry import Stats, Telemetry
 from .runtime.threads import Runner
@@ -67,6 +68,7 @@ class WebSocketService:
 
     Attributes:
         blocking: The same calls for threads.
+        complaints: Logs what is wrong with clients that are no peers yet.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class WebSocketService:
     ) -> None:
         self.limits = Limits() if limits is None else limits
         self.telemetry = Telemetry(tuple(observers))
+        self.complaints = Complaints()
         self.blocking = BlockingService(lambda: self.running)
         self._table = RoutingTable()
         self._defaults = Defaults(

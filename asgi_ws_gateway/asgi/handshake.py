@@ -73,26 +73,27 @@ async def handshake(
         await service.start()
     except Exception:
         logger.exception("The service could not be started: refused with 503")
-        await _refuse(telemetry, transport, request, _UNAVAILABLE._replace(cause="not_started"))
+        await _refuse(telemetry, transport, namespace, _UNAVAILABLE._replace(cause="not_started"))
         return
     running = service.running
     limit = running.admission.enter(request.ip)
     if limit is not None:
         status = 429 if limit == "max_connections_per_ip" else 503
         phrase = "Too Many Requests" if status == 429 else "Service Unavailable"
-        await _refuse(telemetry, transport, request, _Refusal(status, phrase, limit))
+        await _refuse(telemetry, transport, namespace, _Refusal(status, phrase, limit))
         return
     try:
         outcome = await _Attempt(service, namespace, transport, request).decide()
         if isinstance(outcome, Accept) and running.draining_since is not None:
             outcome = _DRAINING  # it came in time, but its hook was slow
         if isinstance(outcome, _Refusal):
-            await _refuse(telemetry, transport, request, outcome)
+            await _refuse(telemetry, transport, namespace, outcome)
         elif outcome is not None:
             await _serve(service, running, namespace, transport, request, outcome)
     finally:
         await transport.stop_watching()
         running.admission.leave(request.ip)
+    await transport.discard()
 
 
 async def _serve(
@@ -108,7 +109,7 @@ async def _serve(
     except Exception:
         # The client has left: uvicorn raises, others tell with the first receive.
         logger.debug("The server did not take the accept", exc_info=True)
-        running.telemetry.refused(request.namespace, "left")
+        running.telemetry.refused(namespace.pattern.text, "left")
         return
     if running.draining_since is not None:
         await transport.close(*GOING_DOWN)
@@ -121,9 +122,9 @@ async def _serve(
 
 
 async def _refuse(
-    telemetry: Telemetry, transport: ASGITransport, request: ConnectionRequest, refusal: _Refusal
+    telemetry: Telemetry, transport: ASGITransport, namespace: Namespace, refusal: _Refusal
 ) -> None:
-    telemetry.refused(request.namespace, refusal.cause)
+    telemetry.refused(namespace.pattern.text, refusal.cause)
     try:
         if refusal.close_code is not None:
             await transport.accept(None, ())
@@ -158,7 +159,9 @@ class _Attempt:
         if self._running.draining_since is not None:
             return _DRAINING
         if not origin_allowed(request, self._namespace.allowed_origins):
-            logger.warning(
+            self._service.complaints.warn(
+                logger,
+                "origin",
                 "Refused origin %s for namespace %s: list it in allowed_origins",
                 quoted(request.origin or ""),
                 quoted(request.namespace),
@@ -197,7 +200,7 @@ class _Attempt:
             logger.exception("%s failed: refused with 403", hook.label)
             return _FORBIDDEN._replace(cause="hook_failed")
         if self._left:
-            self._running.telemetry.refused(self._request.namespace, "left")
+            self._running.telemetry.refused(self._namespace.pattern.text, "left")
             return None
         logger.error("%s took longer than %s s: refused with 503", hook.label, seconds)
         return _UNAVAILABLE
@@ -212,7 +215,7 @@ class _Attempt:
 
     def _judge(self, hook: Hook, answer: Any) -> Accept | _Refusal | None:
         if self._left:
-            self._running.telemetry.refused(self._request.namespace, "left")
+            self._running.telemetry.refused(self._namespace.pattern.text, "left")
             return None
         if answer is True:
             return Accept()

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Literal
 
+from asgiref.compatibility import guarantee_single_callable
+
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
 from ..runtime.background import in_own_task
@@ -61,6 +63,7 @@ class GatewayMiddleware:
                 f"service= is a WebSocketService, not {service!r}: gateways go into gateways=[...]"
             )
         self.app = app
+        self._app = None if app is None else guarantee_single_callable(app)
         self.service = WebSocketService(**service_options) if service is None else service
         self._rejects = unmatched == "reject" or app is None
         self.service.register(*gateways)
@@ -79,10 +82,10 @@ class GatewayMiddleware:
                 await self._reject(path, scope, receive, send)
                 return
         elif kind == "lifespan":
-            await lifespan(self.service, self.app, scope, receive, send)
+            await lifespan(self.service, self._app, scope, receive, send)
             return
-        if self.app is not None:
-            await self.app(scope, receive, send)
+        if self._app is not None:
+            await self._app(scope, receive, send)
         elif kind == "http":
             await _not_found(send)
 
@@ -99,13 +102,15 @@ class GatewayMiddleware:
         return getattr(self.app, name)
 
     async def _reject(self, path: str, scope: Scope, receive: ASGIReceive, send: ASGISend) -> None:
-        logger.warning(
+        self.service.complaints.warn(
+            logger,
+            "unmatched",
             "Namespace %s is not registered. Connection rejected. "
             "Give a class @namespace(...) and register an instance of it",
             quoted(path),
         )
         telemetry = self.service.telemetry
-        telemetry.refused(path, "unmatched")
+        telemetry.refused(None, "unmatched")
         transport = ASGITransport(scope, receive, send, binary=False, stats=telemetry.stats)
         try:
             await transport.deny(403, "Forbidden")

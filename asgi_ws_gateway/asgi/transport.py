@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS: Final = 1.0
 """For a server's `receive` to let itself be cancelled."""
 
+DISCARD_SECONDS: Final = 1.0
+"""For a client to answer our close."""
+
 # A body that is no page, whatever it looks like.
 _DENIAL_HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -44,7 +47,7 @@ class ASGITransport:
         stats: Counts what a server should not have sent.
     """
 
-    __slots__ = ("_ahead", "_binary", "_receive", "_scope", "_send", "_stats")
+    __slots__ = ("_ahead", "_binary", "_closed", "_receive", "_scope", "_send", "_stats")
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class ASGITransport:
         self._binary = binary
         self._stats = stats
         self._ahead: _Ahead | None = None
+        self._closed = False
 
     # The handshake.
 
@@ -132,10 +136,26 @@ class ASGITransport:
         for attempt in fallbacks(code):
             try:
                 await self._send({"type": "websocket.close", "code": attempt, "reason": reason})
+                self._closed = True
                 return
             except Exception:
                 # The client may be gone, or daphne refuses the code: it is tried with another.
                 logger.debug("The server did not take close code %d", attempt, exc_info=True)
+
+    async def discard(self) -> None:
+        """Passes over what a client said before it learnt of our close, until it has gone.
+
+        hypercorn (0.18) never ends a connection of which ten messages wait to be received, and so
+        would keep it for good.
+        """
+        if not self._closed:
+            return
+        with anyio.move_on_after(DISCARD_SECONDS):
+            try:
+                while True:
+                    await self._receive_one()
+            except Disconnected:
+                pass
 
     async def _receive_one(self) -> str | bytes:
         while True:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import Final
-
-import anyio
 
 __all__ = ["Complaints", "quoted"]
 
@@ -20,7 +19,7 @@ def quoted(text: str) -> str:
 
 
 class Complaints:
-    """Warnings about one peer: of each kind one in ten seconds, with a count of the others."""
+    """Warnings about clients: of each kind one in ten seconds, with a count of the others."""
 
     __slots__ = ("_last", "_silenced")
 
@@ -37,7 +36,7 @@ class Complaints:
             text: As `logging` formats it.
             args: The same.
         """
-        now = anyio.current_time()
+        now = monotonic()
         if now - self._last.get(kind, -_INTERVAL) < _INTERVAL:
             self._silenced[kind] = self._silenced.get(kind, 0) + 1
             return

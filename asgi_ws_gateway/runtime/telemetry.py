@@ -60,7 +60,7 @@ class Telemetry:
         self.observed = bool(observers)
         self._observers = observers
 
-    def refused(self, namespace: str, reason: str) -> None:
+    def refused(self, namespace: str | None, reason: str) -> None:
         """A handshake was refused."""
         self.stats.refused[reason] += 1
         self._tell(lambda observer: observer.refused(namespace, reason))

@@ -248,6 +248,7 @@ class ObserverContract:
         peer = FakePeer(namespace="/contract")
         for _ in range(2):
             observer.refused("/contract", "hook")
+            observer.refused(None, "unmatched")
             observer.connected(peer)
             observer.handled(peer, "event", 0.001)
             observer.handled(peer, None, 0.0)

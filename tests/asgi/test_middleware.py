@@ -512,3 +512,30 @@ async def test_a_server_without_real_tasks_is_given_one() -> None:
     assert sent[0]["status"] == 403
     assert type(tasks[0]) is not pretended
     await anyio.lowlevel.checkpoint()
+
+
+async def test_an_asgi_2_app_is_wrapped_as_well() -> None:
+    class App:
+        def __init__(self, scope: Any) -> None:
+            self.scope = scope
+
+        async def __call__(self, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": self.scope["path"].encode()})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await GatewayMiddleware(App)({"type": "http", "path": "/page"}, None, send)  # type: ignore[arg-type]
+    assert sent[1]["body"] == b"/page"
+
+
+async def test_many_foreign_paths_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with GatewayTestClient(GatewayMiddleware(None)) as client:
+        for number in range(20):
+            with pytest.raises(ConnectionDenied):
+                async with client.connect(f"/scan/{number}"):
+                    pass
+    assert caplog.text.count("is not registered") == 1
