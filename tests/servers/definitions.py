@@ -46,6 +46,7 @@ class Server:
         accept_headers: Headers sent with the accept arrive.
         close_codes: Every code that the RFC allows can be sent; else only 1000 and 3000-4999.
         close_reason: The reason of a close arrives.
+        close_outlives_input: A close arrives although messages of the client were not read.
         client_codes: The application learns the client's close code; else it is always 1006.
         lost_code: What the application learns when the connection breaks.
         tells_departure_early: A client that leaves during the handshake is noticed.
@@ -65,6 +66,7 @@ class Server:
     accept_headers: Capability = YES
     close_codes: Capability = YES
     close_reason: Capability = YES
+    close_outlives_input: Capability = YES
     client_codes: Capability = YES
     lost_code: int = 1006
     tells_departure_early: Capability = YES
@@ -89,6 +91,11 @@ class Server:
     def status(self, status: int) -> int:
         """What a client sees of a status that we refuse with."""
         return status if self.denial else 403
+
+    def flooded(self, code: int, reason: str) -> set[tuple[int, str]]:
+        """What a client may see of a close while it goes on sending."""
+        lost = set() if self.close_outlives_input else {(1006, "")}
+        return lost | {(self.code(code), self.reason(reason))}
 
     def client_code(self, code: int) -> int:
         """What the application sees of a code that a client sends."""
@@ -140,6 +147,7 @@ _GRANIAN: Final = Server(
     ),
     root_path=("--url-path-prefix", "/api"),
     accept_headers=no("granian drops them"),
+    close_outlives_input=no("granian ends TCP at once, and unread input makes that a reset"),
     lost_code=1005,
     tells_departure_early=no("granian's receive tells nothing before the accept"),
     # Receivers are told of a disconnect, then the process is gone within 0.3 s.

@@ -86,18 +86,6 @@ async def test_a_client_that_leaves_during_the_hook(served: Served) -> None:
         assert await looking.wait(key, "judged") == [[]]
 
 
-async def test_a_message_sent_before_the_accept_is_not_lost(served: Served) -> None:
-    key = fresh_key()
-    async with control(served) as looking, raw(served) as client:
-        client.request(f"/attempt/long?key={key}")
-        await looking.wait(key, "asked")
-        client.frame(1, b'{"event": "echo", "id": 7}')
-        await client.writer.drain()
-        await looking.request("release", key)
-        assert await client.status() == 101
-        assert await client.read_text() == {"event": "ack", "data": None, "id": 7}
-
-
 async def test_subprotocols(served: Served) -> None:
     offered = [Subprotocol("v1"), Subprotocol("v2")]
     path = "/attempt?outcome=subprotocol"
