@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -312,8 +312,9 @@ class Room:
 
     @on_disconnect
     async def leave(self, peer: Peer, code: int, reason: str) -> None:
-        assert not peer.connected
-        self.ends.append((self.members.pop(peer.id), code, reason, peer.rooms))
+        self.ends.append((peer.params["name"], code, reason, peer.rooms))
+        self.members.pop(peer.id, None)
+        await peer.send("too late")
 
     @message("kick-me")
     async def kick(self, peer: Peer) -> None:
@@ -387,11 +388,13 @@ async def test_the_end_of_the_service_is_the_end_of_every_connection() -> None:
 
 @namespace("/desk")
 class Desk:
+    role: ClassVar = {"role": "editor"}
+
     @on_connection_attempt
     async def check(self, params: dict[str, str]) -> Accept:
         return Accept(
             user=params["name"],
-            state={"role": "editor"},
+            state=self.role,
             presence={"colour": "red"},
             subprotocol="desk.v2",
             headers=[("x-session", "7")],
@@ -399,7 +402,7 @@ class Desk:
 
     @on_connect
     async def enter(self, peer: Peer) -> None:
-        peer.state["visits"] = 1
+        peer.state["visits"] = peer.state.get("visits", 0) + 1
 
     @message("whoami")
     @emit("you-are")
