@@ -21,6 +21,7 @@ from asgi_ws_gateway import (
     on_connection_attempt,
     on_disconnect,
 )
+from asgi_ws_gateway.testing import ConnectionDenied, GatewayTestClient
 from asgi_ws_gateway.testing.scope import websocket_scope
 from tests.asgi.server import LEFT, refusal, serving, serving_scope, text
 
