@@ -12,8 +12,8 @@ from ..emitters import SKIP
 from ..errors import EncodeError, MessageRejected, PeerClosed, ValidationFailed
 from ..limits import DEFAULT
 from ..peer import BlockingPeer, Peer
-from ..protocol.audience import Delivery
-from ..protocol.messages import Failure, Message, MessageId, error_data
+from ..protocol.audience import Delivery, Everyone
+from ..protocol.messages import RESERVED_EVENTS, Failure, Message, MessageId, error_data
 from ..routing.table import Emitter, Hook, Kind, Namespace, Route
 from .invoke import Interrupted, Stage
 from .log import Complaints, quoted
@@ -96,7 +96,10 @@ class Dispatcher:
 
     def route(self, event: str) -> Route | None:
         """What handles an event."""
-        return self._namespace.routes.get(event) or self._namespace.fallback
+        route = self._namespace.routes.get(event)
+        if route is None and event not in RESERVED_EVENTS:
+            return self._namespace.fallback
+        return route
 
     async def handle(self, route: Route, message: Message, origin: Origin, stage: Stage) -> None:
         """Handles a message wholly, its answer included.
@@ -247,7 +250,7 @@ class Dispatcher:
                 )
                 planned.append(_Planned(payload, None))
                 continue
-            check_event(delivery.event)
+            _check_delivery(delivery)
             codec = self._running.namespace(delivery.audience.namespace).codec
             planned.append(_Planned(codec.encode(delivery.event, delivery.data), delivery))
         return planned
@@ -304,6 +307,16 @@ def _rejection(error: MessageRejected, message: Message) -> Failure:
     return Failure(
         str(error.code), message.event, message.id, text=str(error.message), extra=error.data
     )
+
+
+def _check_delivery(delivery: Delivery) -> None:
+    """A strategy may be anybody's: what would fail while sending has to fail before."""
+    check_event(delivery.event)
+    room = delivery.audience.room
+    if not (room is None or isinstance(room, str | Everyone)):
+        raise TypeError(f"a room is a str, ALL or None, not {room!r}")
+    if not (delivery.latest is None or isinstance(delivery.latest, str)):
+        raise TypeError(f"a latest key is a str or None, not {delivery.latest!r}")
 
 
 def _check_outgoing(emitter: Emitter, result: Any) -> None:

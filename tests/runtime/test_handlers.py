@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asgi_ws_gateway import (
+    ALL,
     SKIP,
     Audience,
     BlockingPeer,
@@ -430,6 +431,27 @@ async def test_nothing_is_sent_when_one_of_several_emitters_fails() -> None:
         ]
 
 
+@pytest.mark.parametrize("fault", [{"room": ["a", "list"]}, {"latest": ["a", "list"]}])
+async def test_a_strategy_that_plans_nonsense_sends_nothing_at_all(fault: dict[str, Any]) -> None:
+    class Nonsense:
+        def plan(self, result: Any, data: Any, peer: Peer[Any]) -> Delivery | None:
+            audience = Audience(peer.namespace, fault.get("room", ALL))
+            return Delivery(audience, "custom", result, fault.get("latest"))
+
+    @namespace("/nonsense")
+    class Gateway:
+        @emit_with(Nonsense())
+        @broadcast("told")
+        @message("go")
+        async def go(self) -> int:
+            return 1
+
+    async with GatewayTestClient(Gateway()) as client, client.connect("/nonsense") as peer:
+        with pytest.raises(RequestFailed, match="handler_failed"):
+            await peer.request("go")
+        assert peer.pending == []
+
+
 async def test_a_result_that_breaks_the_emitters_schema_is_not_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -499,6 +521,8 @@ async def test_the_fallback_gets_what_nobody_else_does() -> None:
     async with GatewayTestClient(Fallback()) as client, client.connect("/fallback") as peer:
         assert await peer.request("known") == "known"
         assert await peer.request("other", 5) == ["other", 5, "/fallback"]
+        with pytest.raises(RequestFailed, match="unknown_event"):
+            await peer.request("heartbeat")  # reserved: nobody's, not even the fallback's
 
 
 async def test_parameters_are_passed_by_annotation_and_position() -> None:
