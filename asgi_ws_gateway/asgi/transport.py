@@ -7,6 +7,7 @@ uvicorn 0.54, hypercorn 0.18, daphne 4.2, granian 2.8.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
@@ -146,9 +147,10 @@ class ASGITransport:
         """Passes over what a client said before it learnt of our close, until it has gone.
 
         hypercorn (0.18) never ends a connection of which ten messages wait to be received, and so
-        would keep it for good.
+        would keep it for good. granian (2.8), on the contrary, may end as a whole when anything is
+        received after a close.
         """
-        if not self._closed:
+        if not self._closed or "granian" in sys.modules:
             return
         with anyio.move_on_after(DISCARD_SECONDS):
             try:
