@@ -39,7 +39,6 @@ class Server:
         name: The parameter's id in the test report.
         arguments: Of the Python interpreter; `{port}` and `{app}` are filled in.
         root_path: Further arguments that mount the app at `/api`.
-        root_path_in_path: The root path is put in front of what the client asked for.
         lifespan: It sends lifespan events.
         lifespan_shutdown: The application gets to the end of its lifespan on SIGTERM.
         denial: Status, headers and body of a refusal arrive; else it is always a bare 403.
@@ -59,7 +58,6 @@ class Server:
     name: str
     arguments: tuple[str, ...]
     root_path: tuple[str, ...] = ("--root-path", "/api")
-    root_path_in_path: bool = False
     lifespan: Capability = YES
     lifespan_shutdown: Capability = YES
     denial: Capability = YES
@@ -109,7 +107,6 @@ def _uvicorn(name: str, websockets: str, loop: str) -> Server:
             *("-m", "uvicorn", "{app}", "--host", "127.0.0.1", "--port", "{port}"),
             *("--ws", websockets, "--loop", loop, "--no-access-log"),
         ),
-        root_path_in_path=True,
         lost_code=1005,
     )
 

@@ -18,6 +18,7 @@ from tests.servers.definitions import Server
 __all__ = ["Served", "launch"]
 
 ROOT: Final = Path(__file__).parents[2]
+NOT_INSTALLED: Final = Path(__file__).parent / "not_installed"
 START_SECONDS: Final = 25.0
 
 
@@ -76,7 +77,11 @@ def launch(server: Server, app: str, folder: Path, *, mounted: bool = False) -> 
         process = subprocess.Popen(
             server.command(app, port, mounted=mounted),
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(str, (ROOT, NOT_INSTALLED))),
+                "PYTHONUNBUFFERED": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
