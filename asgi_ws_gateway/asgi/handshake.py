@@ -71,11 +71,11 @@ async def handshake(
     request = ConnectionRequest(scope, match.path, match.params)
     try:
         await service.start()
+        running = service.running  # it may have ended while we waited
     except Exception:
         logger.exception("The service could not be started: refused with 503")
         await _refuse(telemetry, transport, namespace, _UNAVAILABLE._replace(cause="not_started"))
         return
-    running = service.running
     limit = running.admission.enter(request.ip)
     if limit is not None:
         status = 429 if limit == "max_connections_per_ip" else 503

@@ -12,14 +12,24 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from math import inf
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
-__all__ = ["Background", "cancelled_by_itself", "in_own_task"]
+__all__ = [
+    "Background",
+    "CancelledError",
+    "cancellations",
+    "cancelled_by_itself",
+    "in_own_task",
+    "raise_if_cancelled",
+]
+
+CancelledError: Final = asyncio.CancelledError
 
 T = TypeVar("T")
 
@@ -40,6 +50,24 @@ def cancelled_by_itself() -> bool:
         return False
     task = asyncio.current_task()
     return task is not None and task.cancelling() == 0
+
+
+def cancellations() -> int:
+    """How many cancellations of this task are asked for; trio does not count, but repeats them."""
+    task = None if _on_trio() else asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def raise_if_cancelled(before: int) -> None:
+    """Raises the cancellation by which the server ends this task, if user code swallowed it.
+
+    asyncio delivers such a one only once. Those of scopes are repeated, and so left alone.
+
+    Args:
+        before: What `cancellations` said before the user code ran.
+    """
+    if cancellations() > before and anyio.current_effective_deadline() != -inf:
+        raise asyncio.CancelledError
 
 
 async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -16,7 +16,14 @@ from typing import Any, Final, TypeGuard
 import anyio
 
 from ..peer import BlockingPeer, Peer
-from ..protocol.close_codes import ABNORMAL, GOING_DOWN, RATE_LIMITED, TOO_SLOW, Close
+from ..protocol.close_codes import (
+    ABNORMAL,
+    GOING_DOWN,
+    INTERNAL_ERROR,
+    RATE_LIMITED,
+    TOO_SLOW,
+    Close,
+)
 from ..protocol.messages import Answer, Cancel, Failure, Message
 from ..protocol.outbox import Verdict
 from ..protocol.session import Flooding, Session
@@ -140,13 +147,17 @@ class Connection:
 
         Never raises but when it is cancelled from outside.
         """
-        token = current.set(self)
+        token = current.set(self.id)
         self.running.hub.add(self)
         self.running.telemetry.connected(self.peer)
         cancelled = True
         try:
             self._heart.start(expires_at)
             await self._conversation.run()
+            cancelled = False
+        except Exception:
+            logger.exception("The connection of peer %s failed", self.id)
+            self.close_soon(INTERNAL_ERROR)
             cancelled = False
         finally:
             try:
@@ -218,10 +229,12 @@ class Connection:
         Returns when the close is handed to the server.
         """
         self.inbox.hold()
-        with anyio.move_on_after(grace):
+        with anyio.move_on_after(grace) as scope:
             await self.settled()
         self.close_soon(GOING_DOWN)
-        self._conversation.abort()
+        # Whoever left meanwhile has `linger` for its handlers.
+        if scope.cancelled_caught:
+            self._conversation.abort()
         await self.closed()
 
     async def settled(self, *, flushed: bool = True) -> bool:
@@ -248,9 +261,12 @@ class Connection:
         self.writer.stop()
 
     def _lost(self) -> None:
-        """A send failed: the client has gone, and no `receive` has told yet."""
+        """A send failed: the client has gone, and no `receive` has told yet.
+
+        What it said before is handled, as when it says goodbye.
+        """
         if self._end(Close(ABNORMAL)):
-            self._start_closing(flush=False)
+            self._start_closing(flush=False, rest=False)
 
     def _end(self, cause: Close) -> bool:
         if self.ending is not None:
@@ -263,9 +279,9 @@ class Connection:
         self._conversation.end(self.limits.linger)
         return True
 
-    def _start_closing(self, *, flush: bool) -> None:
+    def _start_closing(self, *, flush: bool, rest: bool = True) -> None:
         self._closed = anyio.Event()
-        self.inbox.refuse()
+        self.inbox.refuse(rest=rest)
         self.running.background.spawn(self._close, flush)
         if self.inbox.awaited:
             self._conversation.stage.scope.cancel()
@@ -287,17 +303,22 @@ class Connection:
                 self._closed.set()
 
     async def _conclude(self, cancelled: bool) -> None:
-        with anyio.CancelScope(shield=True) as scope:
-            if cancelled:
-                scope.deadline = anyio.current_time() + SHUTDOWN_SECONDS
-            if self.ending is None:
-                self._end(GOING_DOWN)
-                self.writer.refuse()
-                await self._close(flush=True)
-            await self.closed()
-            if self._conversation.concurrent:
-                await self._concurrent_handlers()
-            await self._disconnect()
+        # Each has its own time, and the hook its turn even if asyncio's cancellation comes twice.
+        seconds = SHUTDOWN_SECONDS if cancelled else None
+        try:
+            with anyio.move_on_after(seconds, shield=True):
+                if self.ending is None:
+                    self._end(GOING_DOWN)
+                    self.writer.refuse()
+                    await self._close(flush=True)
+                await self.closed()
+                if cancelled:
+                    self._conversation.abort()
+                if self._conversation.concurrent:
+                    await self._concurrent_handlers()
+        finally:
+            with anyio.move_on_after(seconds, shield=True):
+                await self._disconnect()
 
     async def _concurrent_handlers(self) -> None:
         linger = self.limits.linger

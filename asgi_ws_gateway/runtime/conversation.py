@@ -15,6 +15,7 @@ from ..errors import ConnectionRejected
 from ..protocol.close_codes import INTERNAL_ERROR, POLICY
 from ..protocol.messages import Failure, Message, MessageId
 from ..routing.table import Namespace, Route
+from .background import cancellations, raise_if_cancelled
 from .dispatcher import Dispatcher
 from .invoke import Interrupted, Reason, Stage
 from .transport import Disconnected
@@ -65,6 +66,7 @@ class Conversation:
         connection = self._connection
         stage = self.stage
         connecting = True
+        before = cancellations()
         while True:
             with stage.scope:
                 try:
@@ -76,6 +78,7 @@ class Conversation:
                     return
                 except Interrupted:
                     pass
+            raise_if_cancelled(before)
             if connecting:
                 if connection.ending is None:
                     logger.error("The connect hook took too long for peer %s", connection.id)
@@ -84,7 +87,7 @@ class Conversation:
             handling, self._handling = self._handling, None
             if handling is not None:
                 await self._answer_interrupted(handling, stage.reason)
-            if connection.closing or stage.expired:
+            if stage.expired:
                 return
             stage.renew()
 
@@ -158,6 +161,7 @@ class Conversation:
         dispatcher = self._dispatcher
         inbox = connection.inbox
         turn = connection.turn
+        stage = self.stage
         while True:
             incoming = await inbox.next()
             turn.begin()
@@ -169,10 +173,13 @@ class Conversation:
                     await dispatcher.refuse_unknown(incoming, connection)
                 elif route.concurrent:
                     await self._start_concurrent(route, incoming)
-                elif connection.ending is None or not route.cancel_on_disconnect:
+                elif connection.ending is None or not _ends_with_peer(route):
                     self._handling = (route, incoming)
-                    await dispatcher.handle(route, incoming, connection, self.stage)
+                    await dispatcher.handle(route, incoming, connection, stage)
                     self._handling = None
+                    if stage.interrupted_by is not None:
+                        # Too late for that message, and not meant for the next.
+                        raise Interrupted
             await turn.give_way()
 
     async def _start_concurrent(self, route: Route, message: Message) -> None:
@@ -183,7 +190,7 @@ class Conversation:
             await self.one_ended()
         stage = Stage(connection.read_ahead)
         if connection.ending is not None:
-            if route.cancel_on_disconnect:
+            if _ends_with_peer(route):
                 return
             stage.end_within(self._namespace.limits.linger)
         self._concurrent[stage] = (route, message)
@@ -218,8 +225,10 @@ class Conversation:
     def _limit(
         self, stage: Stage, handling: tuple[Route, Message] | None, linger: float | None
     ) -> None:
-        if handling is not None:
-            route = handling[0]
-            if route.cancel_on_disconnect or route.kind.streams:
-                stage.interrupt(Reason.GONE)
+        if handling is not None and _ends_with_peer(handling[0]):
+            stage.interrupt(Reason.GONE)
         stage.end_within(linger)
+
+
+def _ends_with_peer(route: Route) -> bool:
+    return route.cancel_on_disconnect or route.kind.streams

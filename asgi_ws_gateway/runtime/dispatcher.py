@@ -191,28 +191,42 @@ class Dispatcher:
         in_thread = route.kind is Kind.THREAD_STREAM
         peer = origin.blocking_peer if in_thread else origin.peer
         generator = route.call(subject, peer)
+        thrown: BaseException | None = None
         try:
             while True:
-                step = threads.run(next, generator, _END) if in_thread else _next(generator)
+                step = threads.run(next, generator, _END) if in_thread else _next(generator, thrown)
                 result = await stage.run(step, timeout)
                 if result is _END:
                     break
-                if result is not SKIP:
-                    planned = self._plan(route, message, value, result, origin, True)
-                    await self._send(planned, message, origin)
-                await origin.turn.give_way()
-        finally:
-            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                if stage.interrupted_by is not None:
+                    raise Interrupted
+                thrown = None
                 try:
+                    if result is not SKIP:
+                        planned = self._plan(route, message, value, result, origin, True)
+                        await self._send(planned, message, origin)
+                    await origin.turn.give_way()
+                except anyio.get_cancelled_exc_class() as error:
+                    # Perhaps of a scope, or asyncio.timeout, that the generator is in.
                     if in_thread:
-                        await threads.run(generator.close)
-                    else:
-                        await generator.aclose()
-                except Exception:
-                    # A thread that is still in its step cannot be closed; it ends by itself.
-                    logger.debug("%s could not be closed", route.label, exc_info=True)
+                        raise
+                    thrown = error
+        finally:
+            await self._close_generator(route, generator, stage)
         if message.id is not None:
             await self._acknowledge(None, message.id, origin)
+
+    async def _close_generator(self, route: Route, generator: Any, stage: Stage) -> None:
+        try:
+            if route.kind is Kind.THREAD_STREAM:
+                with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
+                    await self._running.threads.run(generator.close)
+            else:
+                # In no scope of ours inside one of the generator's own, which it leaves.
+                await stage.run(generator.aclose(), CLEANUP_SECONDS)
+        except Exception:
+            # A thread that is still in its step cannot be closed; it ends by itself.
+            logger.debug("%s could not be closed", route.label, exc_info=True)
 
     async def _emit(
         self, route: Route, message: Message, value: Any, result: Any, origin: Origin
@@ -299,8 +313,13 @@ class Dispatcher:
         return Failure("handler_failed", message.event, message.id)
 
 
-async def _next(generator: Any) -> Any:
-    return await anext(generator, _END)
+async def _next(generator: Any, thrown: BaseException | None) -> Any:
+    if thrown is None:
+        return await anext(generator, _END)
+    try:
+        return await generator.athrow(thrown)
+    except StopAsyncIteration:
+        return _END
 
 
 def _rejection(error: MessageRejected, message: Message) -> Failure:

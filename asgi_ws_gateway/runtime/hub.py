@@ -68,6 +68,8 @@ class Hub:
         self._namespaces: dict[str, dict[Member, None]] = {}
         self._rooms: dict[tuple[str, str], dict[Member, None]] = {}
         self._users: dict[str, dict[Member, None]] = {}
+        # As they came: `Peer.user` is the application's to change.
+        self._user_of: dict[Member, str] = {}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -82,6 +84,7 @@ class Hub:
         self._namespaces.setdefault(peer.namespace, {})[member] = None
         if peer.user is not None:
             self._users.setdefault(peer.user, {})[member] = None
+            self._user_of[member] = peer.user
 
     def remove(self, member: Member) -> None:
         """Takes a peer out of everything. Its `joined` still tells the rooms it was in."""
@@ -91,8 +94,9 @@ class Hub:
         _discard(self._namespaces, peer.namespace, member)
         for room in member.joined:
             _discard(self._rooms, (peer.namespace, room), member)
-        if peer.user is not None:
-            _discard(self._users, peer.user, member)
+        user = self._user_of.pop(member, None)
+        if user is not None:
+            _discard(self._users, user, member)
 
     def join(self, member: Member, room: str) -> None:
         """Takes a peer into a room."""

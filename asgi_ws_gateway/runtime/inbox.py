@@ -111,9 +111,7 @@ class Inbox:
                 if self._room is not None:
                     self._room.set()
                 return self._waiting.popleft()
-            if self._idle is not None:
-                self._idle.set()
-                self._idle = None
+            self._tell_idle()
             if self._ended or self._stopped:
                 raise Disconnected(0)
             self.awaited = True
@@ -135,7 +133,8 @@ class Inbox:
 
     def read_ahead(self) -> None:
         """Starts the reader, unless it runs or there is nothing more to come."""
-        if self._reader is None and not (self._ended or self._stopped or self._receiving):
+        # While the connection's own task is in `next`, it reads itself, or waits to.
+        if self._reader is None and not (self._ended or self._stopped or self.awaited):
             self._reader = anyio.CancelScope()
             self._background.spawn(self._run_reader, self._reader)
 
@@ -148,7 +147,7 @@ class Inbox:
 
         If `awaited`, the connection's own task has to be cancelled by who calls this.
         """
-        self.refuse()
+        self._stopped = True
         if self._reader is not None:
             self._reader.cancel()
         while self._receiving or self._reader is not None:
@@ -164,18 +163,22 @@ class Inbox:
                 return incoming
         return None
 
-    def refuse(self) -> None:
-        """Hands nothing out any more: whoever is in `next`, or comes there, finds the end."""
+    def refuse(self, *, rest: bool = True) -> None:
+        """Reads no more; `next` finds the end, at once or, without `rest`, behind what waits."""
         self._stopped = True
-        self._waiting.clear()
+        if rest:
+            self._waiting.clear()
+        self._tell_idle()
 
     async def _receive(self) -> str | bytes:
         if self._held:
             await anyio.sleep_forever()
         if self._writer.over_half:
             self.paused = True
-            await self._writer.room(lambda: not self._writer.over_half)
-            self.paused = False
+            try:
+                await self._writer.room(lambda: not self._writer.over_half)
+            finally:
+                self.paused = False
         self._receiving = True
         try:
             return await self._transport.receive()
@@ -214,6 +217,12 @@ class Inbox:
     def _end(self, end: Disconnected) -> None:
         self._ended = True
         self._on_disconnect(end.code, end.reason)
+        self._tell_idle()
+
+    def _tell_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.set()
+            self._idle = None
 
     def _tell_out(self) -> None:
         if self._out is not None and not self._receiving and self._reader is None:

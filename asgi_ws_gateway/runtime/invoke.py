@@ -9,11 +9,11 @@ import types
 from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 
-from .background import cancelled_by_itself
+from .background import cancellations, cancelled_by_itself, raise_if_cancelled
 
 __all__ = ["Interrupted", "Reason", "Stage", "resume"]
 
@@ -67,12 +67,13 @@ class Stage:
         on_suspend: Called each time a call suspends for the first time.
     """
 
-    __slots__ = ("_on_suspend", "_reason", "_until", "busy", "scope")
+    __slots__ = ("_on_suspend", "_until", "busy", "interrupted_by", "scope")
 
     def __init__(self, on_suspend: Callable[[], None]) -> None:
         self._on_suspend = on_suspend
-        self._reason: Reason | None = None
         self._until = inf
+        self.interrupted_by: Reason | None = None
+        """What `interrupt` was called with."""
         self.busy = False
         """Whether a call is suspended."""
         self.scope = anyio.CancelScope()
@@ -101,9 +102,13 @@ class Stage:
             seconds = inf if timeout is None else timeout
             self.scope.deadline = min(anyio.current_time() + seconds, self._until)
         self._on_suspend()
+        before = cancellations()
         try:
             result: T = await resume(call, yielded)
+            raise_if_cancelled(before)
         except BaseException as error:
+            if isinstance(error, Exception):
+                raise_if_cancelled(before)
             own = self._own(error)
             if own is error:
                 raise
@@ -121,6 +126,10 @@ class Stage:
             if not self.scope.cancel_called and cancelled_by_itself():
                 return RuntimeError("a task or future it waited for was cancelled")
             return error
+        if isinstance(error, BaseExceptionGroup):
+            # trio: what children raised while they were cancelled comes beside their cancellation.
+            group = cast("BaseExceptionGroup[BaseException]", error)
+            error = group.split(anyio.get_cancelled_exc_class())[1] or group
         if self.scope.cancel_called and isinstance(error, Exception):
             return Interrupted()
         return error
@@ -128,7 +137,7 @@ class Stage:
     def interrupt(self, reason: Reason) -> None:
         """Cancels what runs here."""
         if not self.scope.cancel_called:
-            self._reason = reason
+            self.interrupted_by = reason
             self.scope.cancel()
 
     def end_within(self, seconds: float | None) -> None:
@@ -147,11 +156,11 @@ class Stage:
     @property
     def reason(self) -> Reason:
         """Why the spent scope was cancelled."""
-        if self._reason is not None:
-            return self._reason
+        if self.interrupted_by is not None:
+            return self.interrupted_by
         return Reason.GONE if self.expired else Reason.TIMEOUT
 
     def renew(self) -> None:
         """Takes a fresh scope, for what is run next."""
         self.scope = anyio.CancelScope()
-        self._reason = None
+        self.interrupted_by = None

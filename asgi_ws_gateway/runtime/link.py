@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionLink", "GoneLink", "Question", "current"]
 
-current: Final[ContextVar[Any]] = ContextVar("connection", default=None)
-"""The connection whose handler or hook is running: its own sends wait for room."""
+current: Final[ContextVar[str | None]] = ContextVar("connection", default=None)
+"""The id of the peer whose handler or hook is running: its own sends wait for room.
+
+Not the connection itself, which every task that user code starts would keep.
+"""
 
 
 class Question:
@@ -136,7 +139,7 @@ class ConnectionLink:
         connection = self._connection
         if connection.ending is not None:
             return False
-        if current.get() is connection:
+        if current.get() == connection.id:
             await connection.make_room([payload])
         verdict = connection.push(payload, key=key)
         if verdict is Verdict.OVERFLOW:

@@ -15,7 +15,7 @@ import anyio
 from ..limits import Limits
 from ..protocol.codec import wire_size
 from ..protocol.outbox import Outbox, Verdict
-from .background import Background
+from .background import Background, CancelledError
 from .invoke import resume
 from .transport import Transport
 
@@ -107,7 +107,8 @@ class Writer:
             yielded = next(steps)
         except StopIteration:
             return Verdict.QUEUED
-        except Exception:
+        except (Exception, CancelledError):
+            # Nobody can have cancelled us between two steps: the server's send was, by itself.
             self.stop()
             self._on_lost()
             return Verdict.DROPPED
@@ -191,10 +192,12 @@ class Writer:
                     self._wake_room()
                     self._since = anyio.current_time()
                     await self._transport.send(payload)
-        except Exception:
+        except BaseException as error:
             if not self._stopped:
                 self.stop()
                 self._on_lost()
+            if not isinstance(error, Exception):
+                raise
         finally:
             if self._forget_watch is not None:
                 self._forget_watch()
