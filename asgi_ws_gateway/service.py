@@ -348,17 +348,16 @@ class WebSocketService:
             return self._lifetime
         lifespan = self._lifespan
         self._dispatchers.clear()
-        self._lifetime = lifetime = Lifetime(
+        self._lifetime = Lifetime(
             self._table,
             self.telemetry,
             limits=self.limits,
             run_sync=self._run_sync,
             lifespan=None if lifespan is None else lambda: lifespan(self),
             check_outgoing=self._check_outgoing,
-            on_end=lambda: self._forget(lifetime),
+            on_end=self._forget,
         )
-        return lifetime
+        return self._lifetime
 
-    def _forget(self, lifetime: Lifetime) -> None:
-        if self._lifetime is lifetime:
-            self._lifetime = None
+    def _forget(self) -> None:
+        self._lifetime = None

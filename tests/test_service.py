@@ -35,6 +35,7 @@ from asgi_ws_gateway import (
     on_connection_attempt,
     on_disconnect,
 )
+from asgi_ws_gateway.runtime.admission import Admission
 from asgi_ws_gateway.testing import ClientConnection, ConnectionDenied, GatewayTestClient
 
 
@@ -681,6 +682,28 @@ async def test_a_disconnect_hook_may_use_what_the_lifespan_holds() -> None:
         await service.__aexit__(None, None, None)
         assert await connection.closed() == (1012, "service restart")
         assert log == [(1012, DeliveryReport(0, 0, True)), "pool closed"]
+
+
+async def test_stopping_a_lifetime_twice_does_no_harm() -> None:
+    service = WebSocketService()
+    await service.start()
+    lifetime = service._lifetime
+    assert lifetime is not None
+    for _ in range(2):
+        await lifetime.stop()
+        assert lifetime.ended.is_set()
+    assert service.health().reason == "not running"
+
+
+async def test_all_who_wait_for_everybody_to_leave_are_told() -> None:
+    admission = Admission(Limits())
+    await admission.emptied()
+    admission.enter(None)
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(admission.emptied)
+        await anyio.wait_all_tasks_blocked()
+        admission.leave(None)
 
 
 # Drain and health.

@@ -213,6 +213,8 @@ class Wire:
         self._closed = True
         if self.end is None:
             self.end = CloseInfo(code, reason)
+            # A client that reads answers a close, and the server tells the application.
+            self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _change(self) -> None:
         changed, self._changed = self._changed, anyio.Event()

@@ -77,6 +77,8 @@ class Server:
     async def send(self, message: dict[str, Any]) -> None:
         self.on_send(message)
         self.sent.append(message)
+        if message["type"] == "websocket.close" and self.kinds[0] == "websocket.accept":
+            self.put({"type": "websocket.disconnect", "code": message["code"]})
         self._change()
 
     def _change(self) -> None:

@@ -798,6 +798,19 @@ async def test_more_connections_of_one_address_than_allowed_are_429() -> None:
     assert nobody_is_counted(app)
 
 
+async def test_each_connection_of_an_address_is_counted_by_itself() -> None:
+    app, _ = guarded(returning(True), limits=Limits(max_connections_per_ip=2))
+    async with serving(app) as first:
+        await first.sends("websocket.accept")
+        for _ in range(2):
+            async with serving(app) as second:
+                await second.sends("websocket.accept")
+                assert (await refusal(app))[0]["status"] == 429
+                second.put(LEFT)
+        first.put(LEFT)
+    assert nobody_is_counted(app)
+
+
 @pytest.mark.parametrize("step", ["websocket.accept", "websocket.http.response.start", "body"])
 @pytest.mark.parametrize(
     "hook",

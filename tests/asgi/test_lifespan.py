@@ -413,6 +413,22 @@ async def test_a_lifespan_that_fails_while_it_runs_is_logged(
     assert "the game is over" in caplog.text
 
 
+async def test_a_message_that_is_no_shutdown_is_passed_over() -> None:
+    log: list[Any] = []
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.ping"}, {}]
+    messages.append({"type": "lifespan.shutdown"})
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        log.append(message)
+
+    await wrapped(None, log)({"type": "lifespan"}, receive, send)
+    assert log == ["service in", COMPLETE, "service out", ENDED]
+    assert messages == []
+
+
 async def test_a_server_that_cancels_instead_of_a_shutdown_ends_the_service_too() -> None:
     log: list[Any] = []
     middleware = wrapped(speaking(log), log)

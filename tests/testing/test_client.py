@@ -262,6 +262,19 @@ async def test_an_application_that_never_starts_is_a_timeout_that_says_so() -> N
             pass
 
 
+async def test_a_lifespan_that_raises_after_its_start_fails_the_test() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise KeyError("at its end")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with GatewayTestClient(app):
+            pass
+    assert caught.group_contains(KeyError, match="at its end")
+
+
 async def test_an_application_that_never_ends_is_a_timeout_that_says_so() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

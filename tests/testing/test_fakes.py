@@ -199,6 +199,18 @@ async def test_a_codec_of_your_own_decides_what_can_be_sent() -> None:
     assert peer.sent == [("news", {1, 2})]
 
 
+def test_a_fake_whose_verb_would_wait_says_so() -> None:
+    class Suspends:
+        def __await__(self) -> Any:
+            yield
+
+    async def suspends() -> None:
+        await Suspends()
+
+    with pytest.raises(RuntimeError, match="a fake peer's call waited"):
+        FakeBlockingPeer()._portal.run(suspends)
+
+
 def test_a_fake_blocking_peer_has_all_the_verbs() -> None:
     peer = FakeBlockingPeer(answers={"sure?": True}, rooms=["red"], state={"a": 1})
     assert isinstance(peer, BlockingPeer)

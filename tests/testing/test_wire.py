@@ -120,6 +120,8 @@ async def test_a_close_after_the_accept_is_the_end(message: dict[str, Any], end:
     await wire.send(ACCEPT)
     await wire.send(message)
     assert wire.end == end
+    disconnect = {"type": "websocket.disconnect", "code": end.code, "reason": end.reason}
+    assert await wire.receive() == disconnect
 
 
 async def test_two_sends_at_once_are_an_error() -> None:
