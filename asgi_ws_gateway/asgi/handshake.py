@@ -213,10 +213,7 @@ class _Attempt:
         if self._stage.busy:
             self._stage.interrupt(Reason.GONE)
 
-    def _judge(self, hook: Hook, answer: Any) -> Accept | _Refusal | None:
-        if self._left:
-            self._running.telemetry.refused(self._namespace.pattern.text, "left")
-            return None
+    def _judge(self, hook: Hook, answer: Any) -> Accept | _Refusal:
         if answer is True:
             return Accept()
         if isinstance(answer, Accept):
