@@ -209,6 +209,19 @@ async def test_a_rejection_has_its_status_body_and_headers() -> None:
     assert nobody_is_counted(app)
 
 
+async def test_no_header_of_a_rejection_comes_twice() -> None:
+    given = [
+        *(("Vary", "Origin"), ("vary", "Cookie"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")),
+        ("Content-Length", "999"),
+    ]
+    app, _ = guarded(raising(ConnectionRejected("no", headers=given)))
+    sent = await refusal(app)
+    assert status_and_body(sent) == (403, b"no")
+    headers = dict(sent[0]["headers"])
+    assert len(headers) == len(sent[0]["headers"])
+    assert (headers[b"vary"], headers[b"set-cookie"]) == (b"Origin, Cookie", b"b=2")
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503, 599])
 async def test_a_rejection_may_have_any_error_status(status: int) -> None:
     app, _ = guarded(raising(ConnectionRejected("no", status=status)))
