@@ -18,7 +18,6 @@ from tests.servers.definitions import Server
 __all__ = ["Served", "launch"]
 
 ROOT: Final = Path(__file__).parents[2]
-NOT_INSTALLED: Final = Path(__file__).parent / "not_installed"
 START_SECONDS: Final = 25.0
 
 
@@ -79,7 +78,7 @@ def launch(server: Server, app: str, folder: Path, *, mounted: bool = False) -> 
             cwd=ROOT,
             env={
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join(map(str, (ROOT, NOT_INSTALLED))),
+                "PYTHONPATH": str(ROOT),
                 "PYTHONUNBUFFERED": "1",
             },
             stdin=subprocess.DEVNULL,
