@@ -296,6 +296,8 @@ class WebSocketService:
             return Health("degraded", "not running")
         if running.draining_since is not None:
             return Health("degraded", "draining", running.draining_since)
+        if running.failed_since is not None:
+            return Health("degraded", "the lifespan has failed", running.failed_since)
         return Health("ok")
 
     # For the layers above.

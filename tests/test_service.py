@@ -987,3 +987,30 @@ async def test_an_observer_may_override_what_it_likes() -> None:
     async with client_of(observers=[Nothing()]) as client:
         await exercise(client)
     assert the_service(client).stats().accepted == 1
+
+
+async def test_a_lifespan_that_fails_while_the_service_runs_is_bad_health(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = anyio.Event()
+
+    @asynccontextmanager
+    async def lifespan(service: WebSocketService) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(fail)
+            yield
+
+    async def fail() -> None:
+        await broken.wait()
+        raise RuntimeError("the game loop")
+
+    service = WebSocketService(lifespan=lifespan)
+    async with service:
+        assert service.health() == ("ok", None, None)
+        broken.set()
+        with anyio.fail_after(5):
+            while service.health().status == "ok":
+                await anyio.lowlevel.checkpoint()
+        assert service.health().reason == "the lifespan has failed"
+        assert service.health().since is not None
+    assert "the game loop" in caplog.text

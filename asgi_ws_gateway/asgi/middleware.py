@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from asgiref.compatibility import guarantee_single_callable
+from asgiref import compatibility
 
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
@@ -63,7 +63,7 @@ class GatewayMiddleware:
                 f"service= is a WebSocketService, not {service!r}: gateways go into gateways=[...]"
             )
         self.app = app
-        self._app = None if app is None else guarantee_single_callable(app)
+        self._app = None if app is None else _single_callable(app)
         self.service = WebSocketService(**service_options) if service is None else service
         self._rejects = unmatched == "reject" or app is None
         self.service.register(*gateways)
@@ -116,6 +116,12 @@ class GatewayMiddleware:
             await transport.deny(403, "Forbidden")
         except Exception:
             logger.debug("The server did not take a refusal", exc_info=True)
+
+
+def _single_callable(app: ASGIApp) -> ASGIApp:
+    """The app in the form of ASGI 3, whichever form it has."""
+    single: ASGIApp = cast("Any", compatibility).guarantee_single_callable(app)  # it has no types
+    return single
 
 
 async def _not_found(send: ASGISend) -> None:

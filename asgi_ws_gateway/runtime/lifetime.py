@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import anyio
@@ -137,6 +138,8 @@ class Lifetime:
         except Exception as error:
             if entered.is_set():
                 logger.exception("The service's lifespan failed")
+                if self.running is not None:
+                    self.running.failed_since = datetime.now(UTC)
             else:
                 self._error = error
         finally:

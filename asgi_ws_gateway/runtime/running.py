@@ -57,6 +57,7 @@ class Running:
     Attributes:
         node: Names this node, and this start of it.
         draining_since: Since when nobody is let in any more.
+        failed_since: Since when the user's lifespan has failed.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Running:
         self.admission = Admission(limits)
         self.node = secrets.token_urlsafe(8)
         self.draining_since: datetime | None = None
+        self.failed_since: datetime | None = None
 
     def emit(
         self, peer_or_id: AnyPeer | str, event: str, data: Any, latest: str | None

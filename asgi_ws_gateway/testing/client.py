@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
@@ -141,7 +141,7 @@ class GatewayTestClient:
         return None
 
     @contextmanager
-    def _limited(self, what: str) -> Iterator[None]:
+    def _limited(self, what: str) -> Generator[None, None, None]:
         try:
             with anyio.fail_after(self.timeout):
                 yield

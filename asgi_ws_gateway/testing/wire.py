@@ -9,7 +9,7 @@ gone; so the first is kept for the test.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -151,7 +151,7 @@ class Wire:
         return self.denial is not None or self._denial_start is not None
 
     @contextmanager
-    def _judged(self) -> Iterator[None]:
+    def _judged(self) -> Generator[None, None, None]:
         try:
             yield
         except AssertionError as fault:
