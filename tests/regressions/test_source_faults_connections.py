@@ -476,10 +476,13 @@ def counted_steps(*folders: Path) -> Iterator[list[int]]:
     def called(frame: FrameType, event: str, argument: Any) -> Any:
         if not frame.f_code.co_filename.startswith(names):
             return None
+        frame.f_trace = step  # Python 3.13 wants it before the next line
         frame.f_trace_opcodes = True
         return step
 
     before = sys.gettrace()
+    # Python 3.12 looks once, in settrace, whether any frame wants its byte codes traced.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(called)
     try:
         yield steps
