@@ -11,6 +11,7 @@ import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_t
 __all__ = [
     "Background",
     "CancelledError",
+    "call_soon",
     "cancellations",
     "cancelled_by_itself",
     "in_own_task",
@@ -68,6 +70,20 @@ def raise_if_cancelled(before: int) -> None:
     """
     if cancellations() > before and anyio.current_effective_deadline() != -inf:
         raise asyncio.CancelledError
+
+
+def call_soon(token: EventLoopToken, call: Callable[[], None]) -> None:
+    """Calls it in an event loop, from a thread that does not wait for that.
+
+    A loop that has ended calls nothing; one that was stopped would let a waiting thread wait for
+    ever, and the process with it.
+    """
+    loop: Any = token.native_token
+    with suppress(RuntimeError):
+        if hasattr(loop, "call_soon_threadsafe"):
+            loop.call_soon_threadsafe(call)
+        else:
+            loop.run_sync_soon(call)
 
 
 async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -185,9 +185,15 @@ class Conversation:
     async def _start_concurrent(self, route: Route, message: Message) -> None:
         connection = self._connection
         limit = self._namespace.limits.inbox_messages
-        while limit is not None and len(self._concurrent) >= limit:
-            connection.read_ahead()
-            await self.one_ended()
+        if limit is not None and len(self._concurrent) >= limit:
+            # While it waits for a place it is this task's message, and can be cancelled as such.
+            self._handling = (route, message)
+            while len(self._concurrent) >= limit:
+                connection.read_ahead()
+                await self.one_ended()
+            if self.stage.interrupted_by is not None:
+                raise Interrupted
+            self._handling = None
         stage = Stage(connection.read_ahead)
         if connection.ending is not None:
             if _ends_with_peer(route):

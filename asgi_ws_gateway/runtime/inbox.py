@@ -172,6 +172,7 @@ class Inbox:
 
     async def _receive(self) -> str | bytes:
         if self._held:
+            self.paused = True
             await anyio.sleep_forever()
         if self._writer.over_half:
             self.paused = True

@@ -20,6 +20,10 @@ __all__ = ["Interrupted", "Reason", "Stage", "resume"]
 T = TypeVar("T")
 
 
+_PASSING = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What user code may raise and we do not take for something else."""
+
+
 class Reason(Enum):
     """Why user code was interrupted."""
 
@@ -130,6 +134,9 @@ class Stage:
             # trio: what children raised while they were cancelled comes beside their cancellation.
             group = cast("BaseExceptionGroup[BaseException]", error)
             error = group.split(anyio.get_cancelled_exc_class())[1] or group
+        elif not isinstance(error, _PASSING):
+            # What libraries derive from BaseException, asyncio's cancellation under trio included.
+            error = RuntimeError(f"it raised {type(error).__name__}, which is no Exception")
         if self.scope.cancel_called and isinstance(error, Exception):
             return Interrupted()
         return error

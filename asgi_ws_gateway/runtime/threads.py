@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any, TypeAlias
 
-from anyio import CapacityLimiter, from_thread, to_thread
+from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import EventLoopToken, current_token
+
+from .background import call_soon
 
 __all__ = ["Runner", "Threads"]
 
@@ -91,9 +92,7 @@ class _Place:
             self._running = False
             abandoned = self._abandoned
         if abandoned:
-            # Where the event loop has ended, the limiter has ended with it.
-            with suppress(RuntimeError):
-                from_thread.run_sync(self._free, token=self._token)
+            call_soon(self._token, self._free)
 
     def _free(self) -> None:
         self._limiter.release_on_behalf_of(self)

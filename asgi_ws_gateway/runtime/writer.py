@@ -102,8 +102,8 @@ class Writer:
             return Verdict.QUEUED
         # Started here and, if it suspends, ended by the draining task. Servers' sends allow that;
         # one wrapped in somebody's asyncio.timeout that suspends would not.
-        steps = self._transport.send(payload).__await__()
         try:
+            steps = self._transport.send(payload).__await__()
             yielded = next(steps)
         except StopIteration:
             return Verdict.QUEUED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from asgi_ws_gateway import (
 )
 from asgi_ws_gateway.protocol.codec import JSONCodec
 from asgi_ws_gateway.runtime.connection import Connection
+from asgi_ws_gateway.runtime.threads import Threads
 from asgi_ws_gateway.testing import GatewayTestClient, RequestFailed
 from asgi_ws_gateway.testing.scope import websocket_scope
 from asgi_ws_gateway.testing.wire import Wire
@@ -670,3 +672,120 @@ async def test_a_native_cancellation_while_it_listens(times: int) -> None:
         await asyncio.wait([task])
         assert gateway.log == [("left", 1012)]
         assert server.wire.end == (1012, "service restart")
+
+
+class Sync(Wire):
+    """A server whose `send` is no coroutine function, as granian's: it may raise when called."""
+
+    gone = False
+
+    def send(self, message: dict[str, Any]) -> Any:
+        if self.gone:
+            raise RuntimeError("the client is gone")
+        return super().send(message)
+
+
+async def test_a_send_that_raises_when_it_is_called_harms_no_broadcast() -> None:
+    application = GatewayMiddleware(None, gateways=[Review()])
+    async with application.service as service, anyio.create_task_group() as group:
+        servers = [Server(application) for _ in range(3)]
+        broken = servers[1].wire = Sync()
+        for server in servers:
+            group.start_soon(server.run)
+        while len(service.peers("/r")) < 3:
+            await turns(1)
+        broken.gone = True
+        await service.broadcast("/r", "news")
+        await turns()
+        assert [len(server.wire.received) for server in servers] == [1, 0, 1]
+        assert len(service.peers("/r")) == 2
+        for server in servers:
+            server.wire.leave(1000)
+
+
+async def test_a_message_that_waits_for_its_place_can_be_cancelled() -> None:
+    gateway = Review()
+    limits = Limits(inbox_messages=1)
+    async with GatewayTestClient(gateway, limits=limits) as client, client.connect("/r") as peer:
+        await peer.send("slow", id="first")
+        await gateway.entered.wait()
+        await peer.send("slow", id="second")
+        await turns()
+        peer.cancel("second")
+        frame = await peer.receive_frame()
+        assert (frame["id"], frame["data"]["code"]) == ("second", "cancelled")
+        gateway.open.set()
+        assert (await peer.receive_frame())["id"] == "first"
+        assert await peer.request("ping") == "pong"
+
+
+class Odd(BaseException):
+    """Neither an error nor a cancellation."""
+
+
+@namespace("/odd")
+class Raises:
+    def __init__(self) -> None:
+        self.left = 0
+
+    @message("now")
+    async def now(self) -> None:
+        raise Odd
+
+    @message("later", concurrent=True)
+    async def later(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise Odd
+
+    @on_disconnect
+    async def leave(self) -> None:
+        self.left += 1
+        raise Odd
+
+
+async def test_whatever_a_handler_raises_harms_no_connection() -> None:
+    gateway = Raises()
+    async with GatewayTestClient(gateway) as client:
+        async with client.connect("/odd") as peer:
+            for event in ["now", "later"] * 2:
+                with pytest.raises(RequestFailed, match="handler_failed"):
+                    await peer.request(event)
+    assert gateway.left == 1
+
+
+async def test_a_drain_is_no_silence_of_the_client() -> None:
+    gateway = Review()
+    limits = Limits(heartbeat=0.02)
+    async with GatewayTestClient(gateway, limits=limits) as client, client.connect("/r") as peer:
+        await peer.send("wait", id="w")
+        await gateway.entered.wait()
+        async with anyio.create_task_group() as group:
+            group.start_soon(service_of(client).drain, 5.0)
+            await turns()
+            # Whatever it says now is the last that is read.
+            await peer.send("ping")
+            await anyio.sleep(0.2)
+            gateway.open.set()
+        assert (await peer.closed()).code == 1012
+
+
+def test_an_abandoned_thread_does_not_wait_for_a_loop_that_has_stopped() -> None:
+    freed = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def blocks() -> None:
+        threads.append(threading.current_thread())
+        freed.wait(5)
+
+    async def abandons() -> None:
+        with anyio.move_on_after(SOON):
+            await Threads(1).run(blocks)
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(abandons())
+        freed.set()
+        threads[0].join(1)
+        assert not threads[0].is_alive()
+    finally:
+        loop.close()
