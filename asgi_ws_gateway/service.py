@@ -24,7 +24,7 @@ from .routing.table import Namespace, RoutingTable
 from .runtime.blocking import BlockingService
 from .runtime.connection import Connection
 from .runtime.dispatcher import Dispatcher
-from .runtime.lifetime import Lifetime
+from .runtime.lifetime import Lifetime, StartCancelled
 from .runtime.log import Complaints
 from .runtime.running import AnyPeer, Running
 from .runtime.telemetry import Stats, Telemetry
@@ -133,6 +133,8 @@ class WebSocketService:
         lifetime.entered += 1
         try:
             await lifetime.start()
+        except StartCancelled:
+            return await self.__aenter__()
         except BaseException:
             lifetime.entered -= 1
             raise
@@ -159,7 +161,11 @@ class WebSocketService:
         Raises:
             Exception: What the `lifespan` raised.
         """
-        await self._current_lifetime().start()
+        while True:
+            try:
+                return await self._current_lifetime().start()
+            except StartCancelled:
+                pass
 
     async def drain(self, grace: float = 10.0) -> None:
         """Lets go of every client in good order: call it before the server stops.

@@ -17,7 +17,7 @@ from .running import Running
 from .telemetry import Telemetry
 from .threads import Runner, Threads
 
-__all__ = ["Lifespan", "Lifetime"]
+__all__ = ["Lifespan", "Lifetime", "StartCancelled"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ STOP_SECONDS: Final = 1.0
 """What is left to disconnect hooks when the service stops."""
 
 Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class StartCancelled(Exception):
+    """Nothing is wrong with the service: start another lifetime."""
 
 
 class Lifetime:
@@ -77,10 +81,13 @@ class Lifetime:
         """Starts it; whoever comes while it starts waits for the same start.
 
         Raises:
+            StartCancelled: Whoever started it was cancelled meanwhile.
             Exception: What the lifespan raised.
         """
         if self._started is not None:
             await self._started.wait()
+            if isinstance(self._error, anyio.get_cancelled_exc_class()):
+                raise StartCancelled
             if self._error is not None:
                 raise RuntimeError("the service could not be started") from self._error
             return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -789,3 +790,31 @@ def test_an_abandoned_thread_does_not_wait_for_a_loop_that_has_stopped() -> None
         assert not threads[0].is_alive()
     finally:
         loop.close()
+
+
+async def test_whoever_waits_for_the_start_outlives_whoever_began_it() -> None:
+    @asynccontextmanager
+    async def lifespan(_: WebSocketService) -> AsyncGenerator[None, None]:
+        await anyio.sleep(0.05)
+        yield
+
+    application = GatewayMiddleware(None, gateways=[Review()], lifespan=lifespan)
+    first, second = Server(application), Server(application)
+
+    async def starts(scope: anyio.CancelScope) -> None:
+        with scope:
+            await first.run()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            scope = anyio.CancelScope()
+            group.start_soon(starts, scope)
+            await turns(3)
+            group.start_soon(second.run)
+            await turns(3)
+            scope.cancel()
+            while second.wire.accepted is None:
+                assert second.wire.denial is None
+                await second.wire.changed()
+            async with application.service:
+                second.wire.leave(1000)
