@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -1014,3 +1015,19 @@ async def test_a_lifespan_that_fails_while_the_service_runs_is_bad_health(
         assert service.health().reason == "the lifespan has failed"
         assert service.health().since is not None
     assert "the game loop" in caplog.text
+
+
+async def test_a_lifespan_knows_no_context_of_who_came_first() -> None:
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(service: WebSocketService) -> AsyncIterator[None]:
+        seen.append(user.get())
+        yield
+        seen.append(user.get())
+
+    user.set("the first")
+    async with WebSocketService(lifespan=lifespan):
+        pass
+    assert seen == ["nobody", "nobody"]

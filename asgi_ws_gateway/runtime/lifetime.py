@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -128,7 +129,8 @@ class Lifetime:
         )
         if self._lifespan is not None:
             entered = anyio.Event()
-            self._background.spawn(self._live, self._lifespan, entered)
+            # In a context of its own, not that of the connection which happened to be first.
+            Context().run(self._background.spawn, self._live, self._lifespan, entered)
             await entered.wait()
             if self._error is not None:
                 raise self._error
