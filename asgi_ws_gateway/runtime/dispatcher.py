@@ -1,26 +1,25 @@
-"""Runs one message through its route: validate, invoke, plan and encode, and only then send."""
+"""Runs one message through its route: validate, invoke, and emit what came of it."""
 
 from __future__ import annotations
 
 import logging
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import anyio
 
 from ..emitters import SKIP
 from ..errors import EncodeError, MessageRejected, PeerClosed, ValidationFailed
 from ..limits import DEFAULT
-from ..peer import BlockingPeer, Peer
-from ..protocol.audience import Delivery, Everyone
-from ..protocol.messages import RESERVED_EVENTS, Failure, Message, MessageId, error_data
-from ..routing.table import Emitter, Hook, Kind, Namespace, Route
+from ..protocol.messages import RESERVED_EVENTS, Failure, Message, error_data
+from ..routing.table import Hook, Kind, Namespace, Route
+from .emission import Emission
 from .invoke import Interrupted, Stage
-from .log import Complaints, quoted
-from .running import Running, check_event
-from .turn import Turn
+from .log import quoted
+from .origin import Origin
+from .running import Running
 
-__all__ = ["Dispatcher", "Origin"]
+__all__ = ["Dispatcher"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,53 +27,6 @@ _END = object()
 
 CLEANUP_SECONDS = 1.0
 """What a generator has to clean up in, once nobody wants its next value."""
-
-
-class Origin(Protocol):
-    """What the dispatcher needs of the connection that a message came from."""
-
-    @property
-    def id(self) -> str:
-        """The peer's id."""
-        ...
-
-    @property
-    def peer(self) -> Peer[Any]:
-        """The peer, for coroutines."""
-        ...
-
-    @property
-    def blocking_peer(self) -> BlockingPeer[Any]:
-        """The peer, for threads."""
-        ...
-
-    @property
-    def complaints(self) -> Complaints:
-        """Logs what is wrong with the peer, now and then."""
-        ...
-
-    @property
-    def turn(self) -> Turn:
-        """How long it has had the event loop."""
-        ...
-
-    async def make_room(self, payloads: list[str | bytes]) -> None:
-        """Waits until all of them fit into the peer's outbox."""
-        ...
-
-    def reply(self, payload: str | bytes, *, answer: bool) -> None:
-        """Sends to the peer, without waiting; an answer is never dropped."""
-        ...
-
-    def read_ahead(self) -> None:
-        """Sees to it that a disconnect or a `cancel` is noticed."""
-        ...
-
-
-class _Planned(NamedTuple):
-    payload: str | bytes
-    delivery: Delivery | None
-    """`None`: it goes to the sender, as the answer if there is to be one."""
 
 
 class Dispatcher:
@@ -85,13 +37,14 @@ class Dispatcher:
         namespace: What is registered for them.
     """
 
-    __slots__ = ("_codec", "_namespace", "_running", "_telemetry", "_timeout")
+    __slots__ = ("_codec", "_emission", "_namespace", "_running", "_telemetry", "_timeout")
 
     def __init__(self, running: Running, namespace: Namespace) -> None:
         self._running = running
         self._telemetry = running.telemetry
         self._namespace = namespace
         self._codec = namespace.codec
+        self._emission = Emission(running, namespace.codec)
         self._timeout = namespace.limits.handler_timeout
 
     def route(self, event: str) -> Route | None:
@@ -123,11 +76,11 @@ class Dispatcher:
             timeout = self._timeout if route.timeout is DEFAULT else route.timeout
             if route.kind is Kind.COROUTINE:
                 result = await stage.run(route.call(subject, origin.peer), timeout)
-                await self._emit(route, message, value, result, origin)
+                await self._emission.emit(route, message, value, result, origin)
             elif route.kind is Kind.THREAD:
                 work = self._running.threads.run(route.call, subject, origin.blocking_peer)
                 result = await stage.run(work, timeout)
-                await self._emit(route, message, value, result, origin)
+                await self._emission.emit(route, message, value, result, origin)
             else:
                 await self._stream(route, message, value, subject, origin, stage, timeout)
         except Interrupted:
@@ -203,8 +156,7 @@ class Dispatcher:
                 thrown = None
                 try:
                     if result is not SKIP:
-                        planned = self._plan(route, message, value, result, origin, True)
-                        await self._send(planned, message, origin)
+                        await self._emission.emit_value(route, message, value, result, origin)
                     await origin.turn.give_way()
                 except anyio.get_cancelled_exc_class() as error:
                     # Perhaps of a scope, or asyncio.timeout, that the generator is in.
@@ -214,7 +166,7 @@ class Dispatcher:
         finally:
             await self._close_generator(route, generator, stage)
         if message.id is not None:
-            await self._acknowledge(None, message.id, origin)
+            await self._emission.acknowledge(None, message.id, origin)
 
     async def _close_generator(self, route: Route, generator: Any, stage: Stage) -> None:
         try:
@@ -227,61 +179,6 @@ class Dispatcher:
         except Exception:
             # A thread that is still in its step cannot be closed; it ends by itself.
             logger.debug("%s could not be closed", route.label, exc_info=True)
-
-    async def _emit(
-        self, route: Route, message: Message, value: Any, result: Any, origin: Origin
-    ) -> None:
-        if result is SKIP:
-            if message.id is not None:
-                await self._acknowledge(None, message.id, origin)
-            return
-        planned = self._plan(route, message, value, result, origin, False)
-        if message.id is not None and not any(item.delivery is None for item in planned):
-            planned.append(_Planned(self._codec.encode("ack", result, message.id), None))
-        await self._send(planned, message, origin)
-
-    def _plan(
-        self,
-        route: Route,
-        message: Message,
-        value: Any,
-        result: Any,
-        origin: Origin,
-        more: bool,
-    ) -> list[_Planned]:
-        """Everything a result leads to, encoded: nothing can go wrong once the first is sent."""
-        planned: list[_Planned] = []
-        for emitter in route.emitters:
-            if emitter.validator is not None and self._running.check_outgoing:
-                _check_outgoing(emitter, result)
-            delivery = emitter.strategy.plan(result, value, origin.peer)
-            if delivery is None:
-                continue
-            if emitter.answers:
-                id = message.id
-                payload = self._codec.encode(
-                    delivery.event, delivery.data, id, more and id is not None
-                )
-                planned.append(_Planned(payload, None))
-                continue
-            _check_delivery(delivery)
-            codec = self._running.namespace(delivery.audience.namespace).codec
-            planned.append(_Planned(codec.encode(delivery.event, delivery.data), delivery))
-        return planned
-
-    async def _send(self, planned: list[_Planned], message: Message, origin: Origin) -> None:
-        await origin.make_room([item.payload for item in planned if item.delivery is None])
-        for payload, delivery in planned:
-            if delivery is None:
-                origin.reply(payload, answer=message.id is not None)
-            else:
-                self._running.push(delivery, payload)
-        await self._running.background.relieve()
-
-    async def _acknowledge(self, data: Any, id: MessageId, origin: Origin) -> None:
-        payload = self._codec.encode("ack", data, id)
-        await origin.make_room([payload])
-        origin.reply(payload, answer=True)
 
     async def _failed(
         self, error: Exception, route: Route, message: Message, origin: Origin, stage: Stage
@@ -326,22 +223,3 @@ def _rejection(error: MessageRejected, message: Message) -> Failure:
     return Failure(
         str(error.code), message.event, message.id, text=str(error.message), extra=error.data
     )
-
-
-def _check_delivery(delivery: Delivery) -> None:
-    """A strategy may be anybody's: what would fail while sending has to fail before."""
-    check_event(delivery.event)
-    room = delivery.audience.room
-    if not (room is None or isinstance(room, str | Everyone)):
-        raise TypeError(f"a room is a str, ALL or None, not {room!r}")
-    if not (delivery.latest is None or isinstance(delivery.latest, str)):
-        raise TypeError(f"a latest key is a str or None, not {delivery.latest!r}")
-
-
-def _check_outgoing(emitter: Emitter, result: Any) -> None:
-    assert emitter.validator is not None
-    try:
-        emitter.validator.validate(result)
-    except ValidationFailed as error:
-        event = getattr(emitter.strategy, "event", type(emitter.strategy).__name__)
-        raise EncodeError(f"the result does not match the schema of {event!r}: {error}") from error
