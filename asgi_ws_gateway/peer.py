@@ -82,11 +82,9 @@ class Portal(Protocol):
 class _PeerFacts(Generic[S]):
     """What is known of a peer, however it is driven."""
 
-    __slots__ = ("__weakref__", "id", "namespace", "presence", "request", "user")
+    __slots__ = ("__weakref__", "id", "namespace", "request")
 
     id: str
-    user: str | None
-    presence: Any
     namespace: str
     request: ConnectionRequest
 
@@ -123,9 +121,11 @@ class Peer(_PeerFacts[S]):
         request: Its handshake.
     """
 
-    __slots__ = ("_link", "state")
+    __slots__ = ("_link", "presence", "state", "user")
 
+    user: str | None
     state: S
+    presence: Any
 
     def __init__(
         self,
@@ -253,10 +253,26 @@ class BlockingPeer(_PeerFacts[S]):
         self._peer = peer
         self._portal = portal
         self.id = peer.id
-        self.user = peer.user
-        self.presence = peer.presence
         self.namespace = peer.namespace
         self.request = peer.request
+
+    @property
+    def user(self) -> str | None:
+        """The same as `Peer.user`."""
+        return self._peer.user
+
+    @user.setter
+    def user(self, user: str | None) -> None:
+        self._peer.user = user
+
+    @property
+    def presence(self) -> Any:
+        """The same object as `Peer.presence`."""
+        return self._peer.presence
+
+    @presence.setter
+    def presence(self, presence: Any) -> None:
+        self._peer.presence = presence
 
     @property
     def state(self) -> S:

@@ -126,7 +126,8 @@ class PathTable(Generic[T]):
         segments = path[1:].split("/")
         for pattern, target in self._patterns.get(len(segments), ()):
             params = pattern.match(segments)
-            # The pattern's own text is no concrete path, though its braces would match themselves.
-            if params is not None and path != pattern.text:
-                return Match(path, params, target)
+            if params is not None:
+                # A pattern's own text is no concrete path, though its braces would match
+                # themselves, and those of a wider pattern too.
+                return None if path == pattern.text else Match(path, params, target)
         return None

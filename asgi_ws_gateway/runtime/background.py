@@ -180,6 +180,11 @@ class Background:
             await cancel_shielded_checkpoint()
 
     @property
+    def ended(self) -> bool:
+        """Whether it is over, by `stop` or with its event loop."""
+        return self._ended.is_set()
+
+    @property
     def here(self) -> bool:
         """Whether the caller runs on this event loop: a thread runs one at a time."""
         return threading.get_ident() == self._thread

@@ -66,6 +66,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_beat_id",
         "_blocking_peer",
         "_closed",
         "_conversation",
@@ -141,6 +142,7 @@ class Connection:
         self._blocking_peer: BlockingPeer[Any] | None = None
         self._closed: anyio.Event | None = None
         self._timed = limits.rate is not None or limits.heartbeat is not None
+        self._beat_id: str | None = None
 
     async def run(self, expires_at: datetime | float | None = None) -> None:
         """Serves the connection until it has ended, its disconnect hook included.
@@ -381,10 +383,12 @@ class Connection:
             return Failure("invalid_json")
         if isinstance(incoming, Answer):
             question = self.session.asks.pop(incoming.id, None)
-            if question is None:
-                self.running.telemetry.stats.stale_answers += 1
-            else:
+            if question is not None:
                 question.settle(incoming)
+            elif incoming.id == self._beat_id:
+                self._beat_id = None
+            else:
+                self.running.telemetry.stats.stale_answers += 1
             return None
         if isinstance(incoming, Cancel):
             self._conversation.cancel(incoming.id)
@@ -392,8 +396,8 @@ class Connection:
         return incoming
 
     def _beat(self) -> None:
-        payload = self.codec.encode("heartbeat", None, self.session.next_id())
-        self.push(payload, answer=True)
+        self._beat_id = self.session.next_id()
+        self.push(self.codec.encode("heartbeat", None, self._beat_id), answer=True)
 
 
 def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) -> Peer[Any]:

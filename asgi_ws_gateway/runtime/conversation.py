@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ..errors import ConnectionRejected
-from ..protocol.close_codes import INTERNAL_ERROR, POLICY
+from ..protocol.close_codes import INTERNAL_ERROR, POLICY, cut_reason
 from ..protocol.messages import Failure, Message, MessageId
 from ..routing.table import Namespace, Route
 from .background import cancellations, raise_if_cancelled
@@ -135,14 +135,16 @@ class Conversation:
             return
         connection = self._connection
         timeout = self._namespace.limits.handler_timeout
+        refusal = POLICY
         try:
             result = await self._dispatcher.run_hook(
                 hook, self.stage, timeout, connection.subject(hook)
             )
         except Interrupted:
             raise
-        except ConnectionRejected:
+        except ConnectionRejected as rejection:
             result = False
+            refusal = POLICY._replace(reason=cut_reason(str(rejection.reason)))
         except Exception:
             logger.exception("%s failed for peer %s", hook.label, connection.id)
             connection.close_soon(INTERNAL_ERROR)
@@ -154,7 +156,7 @@ class Conversation:
                 hook.label,
                 connection.id,
             )
-            connection.close_soon(POLICY)
+            connection.close_soon(refusal)
 
     async def _handle_messages(self) -> None:
         connection = self._connection

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 
-from ..errors import AskRejected, AskTimeout, LimitReached, PeerClosed
+from ..errors import AskRejected, AskTimeout, LimitReached, PeerClosed, ServiceNotRunning
 from ..limits import DEFAULT
 from ..protocol.audience import Audience, Delivery, DeliveryReport, Everyone
 from ..protocol.close_codes import Close, check_code, cut_reason
@@ -185,6 +185,8 @@ class GoneLink:
         latest: str | None,
         exclude: tuple[str, ...],
     ) -> DeliveryReport:
+        if self._running.background.ended:
+            raise ServiceNotRunning("the service has ended since this peer was connected to it")
         return await _broadcast(self._running, self._namespace, event, data, room, latest, exclude)
 
     async def ask(self, event: str, data: Any, timeout: Any) -> Any:

@@ -234,7 +234,11 @@ async def test_a_connect_hook_that_fails_or_refuses_closes(fault: str, late: boo
 
     gateway = Refused()
     async with GatewayTestClient(gateway) as client, client.connect("/refused") as peer:
-        expected = (1011, "internal error") if fault == "raise" else (1008, "refused")
+        expected = {
+            "raise": (1011, "internal error"),
+            "reject": (1008, "no"),
+            "false": (1008, "refused"),
+        }[fault]
         assert await peer.closed() == expected
         await client.settle()
     assert gateway.log == [("left", *expected, [], False)]

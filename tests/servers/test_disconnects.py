@@ -61,7 +61,7 @@ async def test_a_close_reaches_a_client_whose_messages_wait(served: Served) -> N
     ("outcome", "code", "reason"),
     [
         ("false", 1008, "refused"),
-        ("rejected", 1008, "refused"),
+        ("rejected", 1008, "not you"),
         ("error", 1011, "internal error"),
         ("close", 4000, "x"),
     ],
