@@ -117,8 +117,8 @@ def application(request: pytest.FixtureRequest, gateway: Any) -> Any:
 
 async def test_pages_and_gateways_are_served_side_by_side(application: Any) -> None:
     async with GatewayTestClient(application) as client:
-        assert await _get(application, "/page") == (200, b"a page")
-        assert (await _get(application, "/chat"))[0] == 404
+        assert await _request(application, "GET", "/page") == (200, b"a page")
+        assert (await _request(application, "GET", "/chat"))[0] == 404
         async with client.connect("/chat") as one, client.connect("/chat/") as two:
             assert (await one.request("say", {"text": "hi"}))["text"] == "hi"
             assert (await two.request("say", {"text": "ho"}))["text"] == "ho"
@@ -129,13 +129,23 @@ async def test_pages_and_gateways_are_served_side_by_side(application: Any) -> N
                 pass
 
 
-async def _get(application: Any, path: str) -> tuple[int, bytes]:
+async def test_a_view_sends_through_the_service(gateway: Any) -> None:
+    application = importlib.import_module("service").application
+    async with GatewayTestClient(application) as client, client.connect("/chat") as peer:
+        answer = await _request(application, "POST", "/announce", b'{"text": "soon"}')
+        assert answer == (200, b'{"listeners":1}')
+        assert await peer.receive("announced") == {"text": "soon"}
+
+
+async def _request(
+    application: Any, method: str, path: str, sent: bytes = b""
+) -> tuple[int, bytes]:
     status, body = 0, b""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": "GET",
+        "method": method,
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
@@ -146,7 +156,7 @@ async def _get(application: Any, path: str) -> tuple[int, bytes]:
         "server": ("testserver", 80),
         "state": {},
     }
-    requests = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    requests = iter([{"type": "http.request", "body": sent, "more_body": False}])
 
     async def receive() -> dict[str, Any]:
         import anyio

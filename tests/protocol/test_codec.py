@@ -14,6 +14,8 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,7 +141,6 @@ def test_a_value_travels_as_the_json_it_stands_for(value: Any, plain: Any) -> No
 
 
 def test_a_pydantic_model_travels_as_its_json_wherever_it_stands() -> None:
-    pydantic = pytest.importorskip("pydantic")
     inner = pydantic.create_model("Inner", at=(datetime, ...), colour=(Colour, Colour.RED))
     outer = pydantic.create_model("Outer", inner=(inner, ...), price=(Decimal, ...))
     model = outer(inner=inner(at=NOON), price=Decimal("2.50"))
@@ -149,7 +150,6 @@ def test_a_pydantic_model_travels_as_its_json_wherever_it_stands() -> None:
 
 
 def test_a_pydantic_model_that_cannot_be_serialised_is_an_encode_error() -> None:
-    pydantic = pytest.importorskip("pydantic")
     model = pydantic.create_model("Model", thing=(Any, ...))
     ratio = pydantic.create_model("Ratio", value=(float, ...))
     for value in (model(thing=object()), model(thing="\ud800"), ratio(value=math.inf)):
@@ -158,7 +158,6 @@ def test_a_pydantic_model_that_cannot_be_serialised_is_an_encode_error() -> None
 
 
 def test_a_msgspec_struct_travels_with_its_own_names_wherever_it_stands() -> None:
-    msgspec = pytest.importorskip("msgspec")
     struct = msgspec.defstruct(
         "Struct",
         [("user_id", int), ("at", date), ("kind", Colour)],
@@ -172,7 +171,6 @@ def test_a_msgspec_struct_travels_with_its_own_names_wherever_it_stands() -> Non
 
 
 def test_a_msgspec_struct_that_holds_what_cannot_travel_is_an_encode_error() -> None:
-    msgspec = pytest.importorskip("msgspec")
     struct = msgspec.defstruct("Struct", [("thing", Any)])
     for thing in (object(), {1: 2}, math.inf, "\ud800"):
         with pytest.raises(EncodeError):

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import pydantic
 import pytest
 
 from asgi_ws_gateway.protocol.plain import UnknownType, check_keys, to_plain
@@ -45,13 +47,11 @@ def test_an_unknown_type_is_named(value: Any) -> None:
 
 
 def test_a_msgspec_struct_is_taken_apart_by_msgspec() -> None:
-    msgspec = pytest.importorskip("msgspec")
     struct = msgspec.defstruct("Struct", [("user_id", int)], rename="camel")
     assert to_plain(struct(1)) == {"userId": 1}
 
 
 def test_a_pydantic_model_is_taken_apart_by_pydantic() -> None:
-    pydantic = pytest.importorskip("pydantic")
     model = pydantic.create_model("Model", day=(date, ...))
     assert to_plain(model(day=date(2024, 1, 2))) == {"day": "2024-01-02"}
 

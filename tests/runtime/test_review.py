@@ -608,7 +608,9 @@ async def test_a_thread_feels_the_pressure_of_its_own_peer() -> None:
     async with GatewayTestClient(Blocking(), limits=limits) as client, client.connect("/b") as peer:
         peer.pause()
         await peer.send("flood", id="f")
-        await anyio.sleep(0.05)
+        # One is on its way and two wait: the thread has come as far as it can.
+        while service_of(client).stats().queued < 3:
+            await anyio.lowlevel.checkpoint()
         peer.resume()
         for _ in range(10):
             await peer.receive("flood")
@@ -765,7 +767,7 @@ async def test_a_drain_is_no_silence_of_the_client() -> None:
             await turns()
             # Whatever it says now is the last that is read.
             await peer.send("ping")
-            await anyio.sleep(0.2)
+            await anyio.sleep(0.2)  # long enough for a heartbeat that should not come
             gateway.open.set()
         assert (await peer.closed()).code == 1012
 
