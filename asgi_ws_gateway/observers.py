@@ -19,6 +19,8 @@ class Observer(Protocol):
     Its contract suite is `asgi_ws_gateway.testing.contracts.ObserverContract`.
     """
 
+    # Without a `return`, mypy takes a protocol's method for one that has to be overridden.
+
     def refused(self, namespace: str | None, reason: str) -> None:
         """A handshake was refused.
 
@@ -26,18 +28,23 @@ class Observer(Protocol):
             namespace: As it was registered, `{name}` and all; `None` for a path of nobody.
             reason: One of a fixed set, such as `origin` or `hook`.
         """
+        return
 
     def connected(self, peer: Peer[Any]) -> None:
         """A peer was accepted."""
+        return
 
     def disconnected(self, peer: Peer[Any], code: int) -> None:
         """A peer is gone, and its disconnect hook has ended."""
+        return
 
     def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
         """A message was handled without an error."""
+        return
 
     def failed(self, peer: Peer[Any], event: str | None, code: str) -> None:
         """A message was answered, or would have been, with an error of this code."""
+        return
 
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
         """One encoded message was handed to `queued` peers, and lost for `dropped`.
@@ -48,3 +55,4 @@ class Observer(Protocol):
             queued: How many peers it was handed to.
             dropped: How many lost it by their overflow policy, or because they were leaving.
         """
+        return

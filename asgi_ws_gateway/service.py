@@ -102,7 +102,7 @@ class WebSocketService:
         Raises:
             ConfigurationError: It lists every mistake in every gateway.
         """
-        if self._lifetime is not None:
+        if gateways and self._lifetime is not None:
             raise ConfigurationError("register() comes before serving starts")
         mistakes: list[str] = []
         namespaces: list[Namespace] = []

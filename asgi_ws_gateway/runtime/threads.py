@@ -71,6 +71,9 @@ class _Place:
                 result.close()
                 raise TypeError("a plain def returned a coroutine: make it an async def")
             return result
+        except SystemExit as error:
+            # It ends a thread. Passed on to the event loop it would end the server.
+            raise RuntimeError("it raised SystemExit") from error
         finally:
             self._end()
 

@@ -1,5 +1,6 @@
 """Promises of the documentation that no test of one module shows."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,16 +8,18 @@ import pytest
 from asgi_ws_gateway import (
     BlockingPeer,
     ConnectionRejected,
+    GatewayMiddleware,
     Limits,
     Peer,
     ServiceNotRunning,
     UnknownNamespace,
+    WebSocketService,
     emit,
     message,
     namespace,
     on_connect,
 )
-from asgi_ws_gateway.testing import GatewayTestClient
+from asgi_ws_gateway.testing import GatewayTestClient, RequestFailed
 
 
 @pytest.mark.parametrize("path", ["/rooms/{id}", "/rooms/{id}/", "/{place}/{id}"])
@@ -109,3 +112,38 @@ async def test_a_connect_hooks_rejection_is_the_reason_of_the_close() -> None:
 
     async with GatewayTestClient(Full()) as client, client.connect("/full") as peer:
         assert await peer.closed() == (1008, "é" * 61)
+
+
+async def test_a_service_that_runs_can_be_wrapped_and_tested() -> None:
+    @namespace("/running")
+    class Running:
+        @message("ping")
+        @emit("pong")
+        async def ping(self) -> None:
+            pass
+
+    service = WebSocketService()
+    service.register(Running())
+    async with service:
+        for target in (service, GatewayMiddleware(None, service)):
+            async with GatewayTestClient(target) as client, client.connect("/running") as peer:
+                assert await peer.request("ping") is None
+
+
+@pytest.mark.parametrize("event", ["call", "step"])
+async def test_a_thread_that_exits_harms_neither_its_connection_nor_the_server(event: str) -> None:
+    @namespace("/exits")
+    class Exits:
+        @message("call")
+        def call(self) -> None:
+            raise SystemExit(2)
+
+        @message("step")
+        def step(self) -> Iterator[int]:
+            yield 1
+            raise SystemExit(2)
+
+    async with GatewayTestClient(Exits()) as client, client.connect("/exits") as peer:
+        for _ in range(2):
+            with pytest.raises(RequestFailed, match="handler_failed"):
+                await peer.request(event)
