@@ -81,7 +81,8 @@ class PrivateChatGateway:
         self.left.append((peer.user, code))
 
 
-def token(key: str = KEY, algorithm: str = "HS256", lifetime: int = 60, **claims: Any) -> str:
+def token(key: str = KEY, algorithm: str = "HS256", lifetime: int = 3600, **claims: Any) -> str:
+    """Parameters of tests are made when they are collected: a token outlives the longest run."""
     return jwt.encode(
         {
             "iss": ISSUER,
