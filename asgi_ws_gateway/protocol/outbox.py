@@ -71,11 +71,14 @@ class Outbox:
         return len(self._entries)
 
     @property
+    def filling(self) -> bool:
+        """Whether it is over half full: the time to let whoever empties it run."""
+        return len(self._entries) * 2 > self._max_messages or self.bytes * 2 > self._max_bytes
+
+    @property
     def over_half(self) -> bool:
-        """Whether it is over half full: the time to stop reading what would add to it."""
-        return len(self._entries) > 1 and (
-            len(self._entries) * 2 > self._max_messages or self.bytes * 2 > self._max_bytes
-        )
+        """The same with more than one message: the time to stop reading what would add to it."""
+        return len(self._entries) > 1 and self.filling
 
     def fits(self, size: int, messages: int = 1) -> bool:
         """Whether so many messages of `size` bytes together would be taken without any policy."""

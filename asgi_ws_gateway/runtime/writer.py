@@ -162,7 +162,7 @@ class Writer:
             )
         before = outbox.dropped
         verdict = outbox.push(payload, wire_size(payload), answer=answer, key=key)
-        if outbox.over_half:
+        if outbox.filling:
             self._background.pressed = True
         lost = outbox.dropped - before + (verdict is Verdict.OVERFLOW)
         if lost:

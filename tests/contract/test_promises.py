@@ -147,3 +147,17 @@ async def test_a_thread_that_exits_harms_neither_its_connection_nor_the_server(e
         for _ in range(2):
             with pytest.raises(RequestFailed, match="handler_failed"):
                 await peer.request(event)
+
+
+async def test_a_peer_that_reads_gets_messages_of_any_size_sent_in_a_row() -> None:
+    @namespace("/large", limits=Limits(outbox_bytes=100))
+    class Large:
+        pass
+
+    async with GatewayTestClient(Large()) as client, client.connect("/large") as peer:
+        assert client.service is not None
+        for number in range(10):
+            report = await client.service.broadcast("/large", "page", [number, "x" * 500])
+            assert report == (1, 0, True)
+        for number in range(10):
+            assert (await peer.receive("page"))[0] == number
