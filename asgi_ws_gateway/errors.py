@@ -5,9 +5,9 @@ The lowest layer: it imports nothing of the package, so everything may raise fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 __all__ = [
     "AskRejected",
@@ -48,7 +48,7 @@ class ConnectionRejected(GatewayError):
         reason: The body of the refusal. The client reads it: keep secrets out.
         status: An HTTP status from 400 to 599. A server without the denial response
             extension (daphne) always answers 403.
-        headers: Further headers of the refusal, as pairs of text.
+        headers: Further headers of the refusal: a mapping, or pairs of text.
         close_code: From 4000 to 4999: accept, then close at once with this code and
             `reason`. For browsers, which cannot see the status of a refused handshake.
     """
@@ -58,7 +58,7 @@ class ConnectionRejected(GatewayError):
         reason: str = "Forbidden",
         status: int = 403,
         *,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         close_code: int | None = None,
     ) -> None:
         if not 400 <= status <= 599:
@@ -67,7 +67,9 @@ class ConnectionRejected(GatewayError):
             raise ValueError(f"close_code must be from 4000 to 4999, not {close_code!r}")
         self.reason = reason
         self.status = status
-        self.headers: tuple[tuple[str, str], ...] = tuple(headers)
+        self.headers: tuple[tuple[str, str], ...] = tuple(
+            cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+        )
         self.close_code = close_code
         super().__init__(reason)
 

@@ -174,7 +174,7 @@ class Accept:
         state: Becomes `peer.state`: a mapping, which is copied, or any object. Stays on this node.
         presence: JSON that others may see of it.
         subprotocol: One of those that the client offered.
-        headers: Sent with the accept, as pairs of text; daphne and granian drop them.
+        headers: Sent with the accept, a mapping or pairs of text; daphne and granian drop them.
         expires_at: When the connection ends by itself (4401): an aware `datetime`, or seconds
             since the epoch.
     """
@@ -183,7 +183,7 @@ class Accept:
     state: Any = None
     presence: Any = None
     subprotocol: str | None = None
-    headers: Iterable[tuple[str, str]] = ()
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = ()
     expires_at: datetime | float | None = None
 
     def __post_init__(self) -> None:

@@ -362,6 +362,7 @@ class WebSocketService:
             limits=self.limits,
             run_sync=self._run_sync,
             lifespan=None if lifespan is None else lambda: lifespan(self),
+            codec=self._defaults.codec,
             check_outgoing=self._check_outgoing,
             on_end=self._forget,
         )

@@ -1031,3 +1031,12 @@ async def test_a_lifespan_knows_no_context_of_who_came_first() -> None:
     async with WebSocketService(lifespan=lifespan):
         pass
     assert seen == ["nobody", "nobody"]
+
+
+async def test_what_cannot_be_encoded_is_an_error_for_nobody_too() -> None:
+    async with WebSocketService() as service:
+        with pytest.raises(EncodeError):
+            await service.emit("nobody", "event", object())
+        with pytest.raises(EncodeError):
+            await service.emit_to_user("nobody", "event", float("nan"))
+        assert await service.emit("nobody", "event", 1) == (0, 0, True)

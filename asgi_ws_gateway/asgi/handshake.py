@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from ..errors import ConnectionRejected
 from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
@@ -29,6 +29,8 @@ from .types import ASGIReceive, ASGISend, Scope
 __all__ = ["handshake"]
 
 logger = logging.getLogger(__name__)
+
+HeaderPairs: TypeAlias = Iterable[tuple[str, str]]
 
 MAX_QUERY_BYTES: Final = 8192
 MAX_QUERY_PARAMETERS: Final = 256
@@ -105,7 +107,7 @@ async def _serve(
     accept: Accept,
 ) -> None:
     try:
-        await transport.accept(accept.subprotocol, _encode(accept.headers))
+        await transport.accept(accept.subprotocol, _encode(cast("HeaderPairs", accept.headers)))
     except Exception:
         # The client has left: uvicorn raises, others tell with the first receive.
         logger.debug("The server did not take the accept", exc_info=True)
@@ -232,7 +234,10 @@ class _Attempt:
         if subprotocol is not None and subprotocol not in self._request.subprotocols:
             logger.error("%s accepted a subprotocol that was not offered: refused", hook.label)
             return _FORBIDDEN._replace(cause="hook_failed")
-        headers = tuple(accept.headers)
+        given = accept.headers
+        headers: tuple[tuple[str, str], ...] = tuple(
+            cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
+        )
         if not _sendable(headers):
             logger.error("%s accepted with an illegal header: refused with 403", hook.label)
             return _FORBIDDEN._replace(cause="hook_failed")
@@ -252,7 +257,7 @@ class _Attempt:
         )
 
 
-def _sendable(headers: Iterable[tuple[str, str]]) -> bool:
+def _sendable(headers: HeaderPairs) -> bool:
     try:
         return all(
             _TOKEN.fullmatch(name) and _FIELD_VALUE.fullmatch(value) for name, value in headers
@@ -261,5 +266,5 @@ def _sendable(headers: Iterable[tuple[str, str]]) -> bool:
         return False
 
 
-def _encode(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+def _encode(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import socket
+import sys
 
-import uvicorn
+try:
+    import uvicorn
+except ImportError:
+    sys.exit("The demo is served by uvicorn: pip install 'uvicorn[standard]'")
 
 from .app import application
 

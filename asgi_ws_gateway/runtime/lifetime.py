@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 import anyio
 
 from ..limits import Limits
+from ..protocol.codec import Codec
 from ..routing.table import RoutingTable
 from .background import Background
 from .running import Running
@@ -39,6 +40,7 @@ class Lifetime:
         table: What is registered.
         telemetry: Counts everything.
         limits: The service-wide ones.
+        codec: The service's.
         run_sync: Runs plain `def` handlers, in place of the service's threads.
         lifespan: Opens the user's context, if there is one.
         check_outgoing: Whether emitters' schemas are checked.
@@ -59,6 +61,7 @@ class Lifetime:
         limits: Limits,
         run_sync: Runner | None,
         lifespan: Lifespan | None,
+        codec: Codec,
         check_outgoing: bool,
         on_end: Callable[[], None],
     ) -> None:
@@ -67,6 +70,7 @@ class Lifetime:
         self._limits = limits
         self._run_sync = run_sync
         self._lifespan = lifespan
+        self._codec = codec
         self._check_outgoing = check_outgoing
         self._on_end = on_end
         self._started: anyio.Event | None = None
@@ -125,6 +129,7 @@ class Lifetime:
             Threads(self._limits.threads, self._run_sync),
             self._telemetry,
             limits=self._limits,
+            codec=self._codec,
             check_outgoing=self._check_outgoing,
         )
         if self._lifespan is not None:

@@ -6,7 +6,7 @@ Only `drain` waits. The service makes coroutines of the rest, and `blocking` cal
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -52,6 +52,7 @@ class Running:
         threads: For plain `def` handlers.
         telemetry: Counts everything.
         limits: The service-wide ones.
+        codec: The service's.
         check_outgoing: Whether emitters' schemas are checked.
 
     Attributes:
@@ -68,6 +69,7 @@ class Running:
         telemetry: Telemetry,
         *,
         limits: Limits,
+        codec: Codec,
         check_outgoing: bool,
     ) -> None:
         self.table = table
@@ -75,6 +77,7 @@ class Running:
         self.threads = threads
         self.telemetry = telemetry
         self.check_outgoing = check_outgoing
+        self._codec = codec
         self.hub = Hub()
         self.admission = Admission(limits)
         self.node = secrets.token_urlsafe(8)
@@ -180,9 +183,12 @@ class Running:
         return match.target
 
     def _deliver_each(
-        self, members: Iterable[Member], event: str, data: Any, latest: str | None
+        self, members: list[Member], event: str, data: Any, latest: str | None
     ) -> DeliveryReport:
         """Hands one message to peers of any namespaces, encoded once a codec."""
+        if not members:
+            # What cannot be sent is an error whoever happens to be here.
+            self._codec.encode(event, data)
         by_codec: dict[int, tuple[Codec, list[Member]]] = {}
         for member in members:
             codec = self.namespace(member.peer.namespace).codec

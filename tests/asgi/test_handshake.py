@@ -28,6 +28,7 @@ from asgi_ws_gateway import (
     on_connection_attempt,
     on_disconnect,
 )
+from asgi_ws_gateway.testing import ConnectionDenied, GatewayTestClient
 from asgi_ws_gateway.testing.scope import websocket_scope
 from tests.asgi.server import LEFT, Server, refusal, serving, serving_scope, text
 
@@ -1027,3 +1028,22 @@ async def test_refused_handshakes_keep_nothing_alive() -> None:
         await refusal(app)
     gc.collect()
     assert sum(isinstance(thing, ConnectionRequest) for thing in gc.get_objects()) <= before
+
+
+@pytest.mark.parametrize("headers", [{"x-ab": "1"}, [("x-ab", "1")]])
+async def test_headers_are_a_mapping_or_pairs(headers: Any) -> None:
+    @namespace("/headers")
+    class Gateway:
+        @on_connection_attempt
+        async def attempt(self, params: dict[str, str]) -> Accept:
+            if params:
+                raise ConnectionRejected(headers=headers)
+            return Accept(headers=headers)
+
+    async with GatewayTestClient(Gateway()) as client:
+        async with client.connect("/headers") as peer:
+            assert peer.headers == {"x-ab": "1"}
+        with pytest.raises(ConnectionDenied) as denied:
+            async with client.connect("/headers?refuse=1"):
+                pass
+        assert denied.value.headers["x-ab"] == "1"
