@@ -53,10 +53,10 @@ def test_the_script_logs_what_the_readme_says(browser: Browser, address: str) ->
     assert promised == [("said", ""), ("delivered", "id: 1")]
     page = browser.new_page()
     page.goto(f"http://{address}")  # the 404 will do
-    page.evaluate("window.logged = []; console.log = (message) => window.logged.push(message)")
+    page.add_script_tag(content="logged = []; console.log = (message) => logged.push(message)")
     page.add_script_tag(content=script.replace(ADDRESS, address))
-    page.wait_for_function("window.logged.length === 2")
-    said, delivered = page.evaluate("window.logged")
+    page.wait_for_function("logged.length === 2")
+    said, delivered = page.evaluate("logged")
     assert (said["event"], said["data"]["text"], "id" in said) == ("said", "hi", False)
     assert (delivered["event"], delivered["data"]["text"], delivered["id"]) == (
         "delivered",
