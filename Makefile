@@ -11,7 +11,7 @@ BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 OUT_OF_PROCESS = tests/servers tests/frameworks tests/browser
 
-.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser clean
+.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser soak clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python -m asgi_ws_gateway.demo --port $(PORT)
@@ -45,6 +45,10 @@ test-servers test-frameworks: test-%: .venv/installed
 test-browser: .venv/installed
 	scripts/install-chromium
 	$(PYTEST) tests/browser
+
+# The long versions of the tests that have two: about an hour. Writes docs/reference/reliability.md.
+soak: .venv/installed
+	$(PYTEST) --soak --timeout=3600 tests/reliability tests/servers/test_crowds.py
 
 # The virtual environments, made again whenever what they hold may have changed.
 

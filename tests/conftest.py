@@ -5,7 +5,27 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.effort import PAGE, Effort, with_rows
+
 pytest.register_assert_rewrite("asgi_ws_gateway.testing.contracts")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The long versions of the tests that have two."""
+    parser.addoption(
+        "--soak",
+        action="store_true",
+        help="run the long versions, and write what they measure into docs/reference",
+    )
+
+
+@pytest.fixture(scope="session")
+def effort(request: pytest.FixtureRequest) -> Iterator[Effort]:
+    """How much a test with two versions does."""
+    effort = Effort(soak=request.config.getoption("soak"))
+    yield effort
+    if effort.soak:
+        PAGE.write_text(with_rows(PAGE.read_text(), effort.figures))
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
