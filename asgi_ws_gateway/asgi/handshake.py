@@ -93,8 +93,10 @@ async def handshake(
         elif outcome is not None:
             await _serve(service, running, namespace, transport, request, outcome)
     finally:
-        await transport.stop_watching()
-        running.admission.leave(request.ip)
+        try:
+            await transport.stop_watching()
+        finally:
+            running.admission.leave(request.ip)
     await transport.discard()
 
 
@@ -153,7 +155,7 @@ class _Attempt:
         self._transport = transport
         self._request = request
         self._left = False
-        self._stage = Stage(self._watch)
+        self._stage = Stage(self._running.background, self._watch)
 
     async def decide(self) -> Accept | _Refusal | None:
         """Lets in, refuses, or has nobody to answer any more."""
@@ -186,11 +188,12 @@ class _Attempt:
     async def _ask(self, hook: Hook) -> Accept | _Refusal | None:
         dispatcher = self._service.dispatcher(self._namespace)
         seconds = self._namespace.limits.attempt_timeout
+        self._stage.end_within(seconds)
         try:
             with self._stage.scope:
                 try:
                     answer = await dispatcher.run_hook(
-                        hook, self._stage, seconds, self._request.params, self._request
+                        hook, self._stage, None, self._request.params, self._request
                     )
                 except ConnectionRejected as rejection:
                     return self._rejected(hook, rejection)

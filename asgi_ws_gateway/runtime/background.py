@@ -28,6 +28,7 @@ __all__ = [
     "cancellations",
     "cancelled_by_itself",
     "in_own_task",
+    "on_trio",
     "raise_if_cancelled",
 ]
 
@@ -38,7 +39,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def _on_trio() -> bool:
+def on_trio() -> bool:
+    """Whether the running event loop is trio's."""
     return current_token().backend_class.__module__.endswith("_trio")
 
 
@@ -48,7 +50,7 @@ def cancelled_by_itself() -> bool:
     A handler that awaits a cancelled future raises asyncio's `CancelledError` although nobody
     cancelled the handler. Under trio that exception cannot be made.
     """
-    if _on_trio():
+    if on_trio():
         return False
     task = asyncio.current_task()
     return task is not None and task.cancelling() == 0
@@ -56,7 +58,7 @@ def cancelled_by_itself() -> bool:
 
 def cancellations() -> int:
     """How many cancellations of this task are asked for; trio does not count, but repeats them."""
-    task = None if _on_trio() else asyncio.current_task()
+    task = None if on_trio() else asyncio.current_task()
     return 0 if task is None else task.cancelling()
 
 
@@ -91,7 +93,7 @@ async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
     granian's `--task-impl rust` (2.8) drives applications without one, where no time limit fires.
     """
-    if _on_trio() or type(asyncio.current_task()).__module__.partition(".")[0] != "granian":
+    if on_trio() or type(asyncio.current_task()).__module__.partition(".")[0] != "granian":
         await call()
     else:
         await asyncio.get_running_loop().create_task(call())
@@ -116,7 +118,7 @@ class Background:
         self._ended = anyio.Event()
         self._token: EventLoopToken = current_token()
         self._thread = threading.get_ident()
-        self.steps_sends = not _on_trio()
+        self.steps_sends = not on_trio()
         self.pressed = False
 
     async def start(self) -> None:
@@ -168,6 +170,24 @@ class Background:
 
         self.spawn(wait)
         return scope.cancel
+
+    def own_task(self) -> Any:
+        """The task at hand, for `wake`."""
+        return asyncio.current_task() if self.steps_sends else None
+
+    def wake(self, task: Any) -> None:
+        """Raises a cancellation in a task even if it has shielded itself.
+
+        Does nothing under trio, where no code can be reached that shields itself, and any other
+        gets its cancellation again at each step.
+        """
+        if task is not None:
+            task.cancel()
+
+    def let_sleep(self, task: Any) -> None:
+        """Takes back what `wake` did, once it has been seen."""
+        if task is not None:
+            task.uncancel()
 
     async def relieve(self) -> None:
         """Lets the draining tasks run, if an outbox is over half full.

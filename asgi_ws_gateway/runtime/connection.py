@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeGuard
+from typing import Any, TypeGuard
 
 import anyio
 
@@ -36,6 +36,7 @@ from .inbox import Inbox
 from .invoke import Interrupted, Stage
 from .link import ConnectionLink, GoneLink, Question, current
 from .log import Complaints
+from .patience import SHUTDOWN_SECONDS
 from .running import Running
 from .transport import Transport
 from .turn import Turn
@@ -44,9 +45,6 @@ from .writer import Writer
 __all__ = ["Connection"]
 
 logger = logging.getLogger(__name__)
-
-SHUTDOWN_SECONDS: Final = 1.0
-"""What is left to a connection that the server has cancelled, and to a close that hangs."""
 
 
 class Connection:
@@ -336,23 +334,24 @@ class Connection:
         if hook is None:
             return
         assert self.ending is not None
-        stage = Stage(_ignore)
-        with stage.scope:
-            try:
+        stage = Stage(self.running.background, _ignore)
+        stage.end_within(self.limits.linger)
+        try:
+            with stage.scope:
                 await self._dispatcher.run_hook(
                     hook,
                     stage,
-                    self.limits.linger,
+                    None,
                     self.subject(hook),
                     self.ending.code,
                     self.ending.reason,
                 )
                 return
-            except Interrupted:
-                pass
-            except Exception:
-                logger.exception("%s failed for peer %s", hook.label, self.id)
-                return
+        except Interrupted:
+            pass
+        except Exception:
+            logger.exception("%s failed for peer %s", hook.label, self.id)
+            return
         logger.error("%s took too long for peer %s", hook.label, self.id)
 
     def _release(self) -> None:

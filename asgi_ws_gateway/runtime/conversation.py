@@ -17,7 +17,8 @@ from ..protocol.messages import Failure, Message, MessageId
 from ..routing.table import Namespace, Route
 from .background import cancellations, raise_if_cancelled
 from .dispatcher import Dispatcher
-from .invoke import Interrupted, Reason, Stage
+from .invoke import Abandoned, Interrupted, Reason, Stage
+from .patience import SHUTDOWN_SECONDS
 from .transport import Disconnected
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Conversation:
         self._handling: tuple[Route, Message] | None = None
         self._concurrent: dict[Stage, tuple[Route, Message]] = {}
         self._one_ended: anyio.Event | None = None
-        self.stage = Stage(connection.read_ahead)
+        self.stage = Stage(connection.running.background, connection.read_ahead)
 
     async def run(self) -> None:
         """Talks until the connection has ended."""
@@ -75,6 +76,9 @@ class Conversation:
                         connecting = False
                     await self._handle_messages()
                 except Disconnected:
+                    return
+                except Abandoned:
+                    connection.close_soon(INTERNAL_ERROR)
                     return
                 except Interrupted:
                     pass
@@ -113,10 +117,10 @@ class Conversation:
             self._limit(stage, handling, linger)
 
     def abort(self) -> None:
-        """Interrupts what runs."""
+        """Interrupts what runs, which has little time to end."""
         for stage in (self.stage, *self._concurrent):
             if stage.busy:
-                stage.interrupt(Reason.GONE)
+                stage.interrupt(Reason.GONE, SHUTDOWN_SECONDS)
 
     @property
     def concurrent(self) -> int:
@@ -196,7 +200,7 @@ class Conversation:
             if self.stage.interrupted_by is not None:
                 raise Interrupted
             self._handling = None
-        stage = Stage(connection.read_ahead)
+        stage = Stage(connection.running.background, connection.read_ahead)
         if connection.ending is not None:
             if _ends_with_peer(route):
                 return
@@ -209,6 +213,9 @@ class Conversation:
             with stage.scope:
                 try:
                     await self._dispatcher.handle(route, message, self._connection, stage)
+                    return
+                except Abandoned:
+                    self._connection.close_soon(INTERNAL_ERROR)
                     return
                 except Interrupted:
                     pass

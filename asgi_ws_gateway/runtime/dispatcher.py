@@ -17,6 +17,7 @@ from .emission import Emission
 from .invoke import Interrupted, Stage
 from .log import quoted
 from .origin import Origin
+from .patience import CLEANUP_SECONDS
 from .running import Running
 
 __all__ = ["Dispatcher"]
@@ -24,9 +25,6 @@ __all__ = ["Dispatcher"]
 logger = logging.getLogger(__name__)
 
 _END = object()
-
-CLEANUP_SECONDS = 1.0
-"""What a generator has to clean up in, once nobody wants its next value."""
 
 
 class Dispatcher:

@@ -5,6 +5,7 @@ Most handlers never suspend. Their first step is their last, and nothing at all 
 
 from __future__ import annotations
 
+import logging
 import types
 from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
@@ -13,9 +14,12 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from .background import cancellations, cancelled_by_itself, raise_if_cancelled
+from .background import Background, cancellations, cancelled_by_itself, raise_if_cancelled
+from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
 
-__all__ = ["Interrupted", "Reason", "Stage", "resume"]
+__all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "resume"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,22 +42,42 @@ class Interrupted(Exception):
     """User code was interrupted, and whatever it did about that does not count."""
 
 
+class Abandoned(Interrupted):
+    """User code did not end although it was cancelled, and was left where it is.
+
+    Scopes and task groups that it has entered are still open in its task, which should end soon.
+    """
+
+
 @types.coroutine
-def resume(steps: Any, yielded: Any) -> Generator[Any, Any, Any]:
+def resume(
+    steps: Any, yielded: Any, on_throw: Callable[[BaseException], None] | None = None
+) -> Generator[Any, Any, Any]:
     """Goes on with an awaitable that was started by hand and has yielded once.
 
     It passes everything on to the event loop and back, as `await` does from the start.
+
+    Args:
+        steps: The awaitable.
+        yielded: What it has yielded.
+        on_throw: Called before an exception is passed on into the awaitable; what it raises ends
+            this, and leaves the awaitable as it is.
     """
     try:
         while True:
             try:
                 sent = yield yielded
             except BaseException as error:
+                if on_throw is not None:
+                    on_throw(error)
                 # granian's awaitables can only be gone on with, which is over now.
                 if not hasattr(steps, "throw"):
                     raise
                 yielded = steps.throw(error)
             else:
+                # trio sends an exception, in an `outcome.Error`, and raises it further in.
+                if sent is not None and on_throw is not None and hasattr(sent, "error"):
+                    on_throw(sent.error)
                 # A coroutine takes no `next`, granian's awaitables take nothing else.
                 yielded = steps.send(sent) if hasattr(steps, "send") else next(steps)
     except StopIteration as done:
@@ -67,15 +91,31 @@ class Stage:
     cleared when that call ends; so a call that does not suspend costs no timer. Once it has fired
     it is spent: leave it with `Interrupted`, and enter the next.
 
+    User code that does not end although it was cancelled is abandoned in the end: it is closed, and
+    what it does about that does not count. Only what shields itself under trio cannot be reached.
+
     Args:
+        background: Runs timers.
         on_suspend: Called each time a call suspends for the first time.
     """
 
-    __slots__ = ("_on_suspend", "_until", "busy", "interrupted_by", "scope")
+    __slots__ = (
+        "_background",
+        "_on_suspend",
+        "_patience",
+        "_task",
+        "_until",
+        "busy",
+        "interrupted_by",
+        "scope",
+    )
 
-    def __init__(self, on_suspend: Callable[[], None]) -> None:
+    def __init__(self, background: Background, on_suspend: Callable[[], None]) -> None:
+        self._background = background
         self._on_suspend = on_suspend
         self._until = inf
+        self._task: Any = None
+        self._patience: Patience | None = None
         self.interrupted_by: Reason | None = None
         """What `interrupt` was called with."""
         self.busy = False
@@ -91,6 +131,7 @@ class Stage:
 
         Raises:
             Interrupted: It was interrupted, and returned or raised something all the same.
+            Abandoned: It was interrupted, and did neither.
         """
         try:
             yielded = call.send(None)
@@ -102,13 +143,26 @@ class Stage:
                 raise
             raise own from error
         self.busy = True
+        self._task = self._background.own_task()
         if timeout is not None or self._until != inf:
             seconds = inf if timeout is None else timeout
             self.scope.deadline = min(anyio.current_time() + seconds, self._until)
+        if self._until != inf:
+            self._limit_patience(self._until - anyio.current_time() + CLEANUP_SECONDS)
         self._on_suspend()
         before = cancellations()
         try:
-            result: T = await resume(call, yielded)
+            try:
+                result: T = await resume(call, yielded, self._before_throw)
+            except Abandoned:
+                _abandon(call)
+                raise
+            except anyio.get_cancelled_exc_class() as error:
+                if self._patience is not None and self._patience.broken:
+                    raise Interrupted from error
+                raise
+            finally:
+                self._end_patience()
             raise_if_cancelled(before)
         except BaseException as error:
             if isinstance(error, Exception):
@@ -137,15 +191,19 @@ class Stage:
         elif not isinstance(error, _PASSING):
             # What libraries derive from BaseException, asyncio's cancellation under trio included.
             error = RuntimeError(f"it raised {type(error).__name__}, which is no Exception")
+        if isinstance(error, Abandoned):
+            return error
         if self.scope.cancel_called and isinstance(error, Exception):
             return Interrupted()
         return error
 
-    def interrupt(self, reason: Reason) -> None:
-        """Cancels what runs here."""
+    def interrupt(self, reason: Reason, patience: float = CLEANUP_SECONDS) -> None:
+        """Cancels what runs here; it has `patience` seconds to end."""
         if not self.scope.cancel_called:
             self.interrupted_by = reason
             self.scope.cancel()
+        if self.busy:
+            self._limit_patience(patience)
 
     def end_within(self, seconds: float | None) -> None:
         """Interrupts what runs here, and what is run later, `seconds` from now at the latest."""
@@ -154,6 +212,7 @@ class Stage:
         self._until = anyio.current_time() + seconds
         if self.busy:
             self.scope.deadline = min(self.scope.deadline, self._until)
+            self._limit_patience(seconds + CLEANUP_SECONDS)
 
     @property
     def expired(self) -> bool:
@@ -171,3 +230,31 @@ class Stage:
         """Takes a fresh scope, for what is run next."""
         self.scope = anyio.CancelScope()
         self.interrupted_by = None
+
+    def _before_throw(self, error: BaseException) -> None:
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            # What is not cancelled by our scope is cancelled by the server, which wants to end.
+            own = self.scope.cancel_called
+            if self._limit_patience(CLEANUP_SECONDS if own else SHUTDOWN_SECONDS).lost():
+                raise Abandoned
+
+    def _limit_patience(self, seconds: float) -> Patience:
+        if self._patience is None:
+            self._patience = Patience(self._background, self._task, seconds)
+        else:
+            self._patience.shorten(seconds)
+        return self._patience
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.end()
+            self._patience = None
+
+
+def _abandon(call: Coroutine[Any, Any, Any]) -> None:
+    name = getattr(call, "__qualname__", repr(call))
+    logger.error("%s does not end although it was cancelled: abandoned", name)
+    try:
+        call.close()
+    except (Exception, anyio.get_cancelled_exc_class()):
+        logger.debug("%s could not be closed", name, exc_info=True)

@@ -119,14 +119,16 @@ class Lifetime:
         if self._lifespan is not None:
             await self._left.wait()
         await self._background.stop()
+        self._threads.stop()
 
     async def _start(self) -> None:
         self._background = Background(self._ended)
         await self._background.start()
+        self._threads = Threads(self._limits.threads, self._run_sync)
         self.running = Running(
             self._table,
             self._background,
-            Threads(self._limits.threads, self._run_sync),
+            self._threads,
             self._telemetry,
             limits=self._limits,
             codec=self._codec,

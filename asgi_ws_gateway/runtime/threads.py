@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from .background import call_soon
+from .background import call_soon, on_trio
+from .workers import Workers
 
 __all__ = ["Runner", "Threads"]
 
@@ -25,13 +26,14 @@ class Threads:
 
     Args:
         limit: How many; `None` for no limit.
-        runner: In place of anyio's threads.
+        runner: In place of threads of our own.
     """
 
     def __init__(self, limit: int | None, runner: Runner | None = None) -> None:
         self._limiter = CapacityLimiter(inf if limit is None else limit)
-        # Our own limiter counts, since anyio's frees the place of a thread it no longer waits for.
-        self._unlimited = CapacityLimiter(inf)
+        self._workers = Workers()
+        if runner is None:
+            runner = self._workers.run if not on_trio() else _run_in_trio_thread
         self._runner = runner
         self._token: EventLoopToken = current_token()
 
@@ -44,11 +46,18 @@ class Threads:
         await self._limiter.acquire_on_behalf_of(place)
         work = partial(place.occupy, call, args)
         try:
-            if self._runner is not None:
-                return await self._runner(work)
-            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._unlimited)
+            return await self._runner(work)
         finally:
             place.leave()
+
+    def stop(self) -> None:
+        """Ends the threads that have nothing to do."""
+        self._workers.stop()
+
+
+async def _run_in_trio_thread(work: Callable[[], Any]) -> Any:
+    # Ours counts. anyio's limiter would free the place of a thread it no longer waits for.
+    return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=CapacityLimiter(inf))
 
 
 class _Place:

@@ -1,11 +1,13 @@
 """One connection as a server makes it, message by message, and all that the application did."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import trio
 
 from asgi_ws_gateway.testing.scope import websocket_scope
 
@@ -27,6 +29,7 @@ class Server:
         self.receiving = 0
         self.returned = anyio.Event()
         self.cancel = anyio.CancelScope()
+        self._task: asyncio.Task[Any] | None = None
         self.on_send: Callable[[dict[str, Any]], None] = lambda message: None
         self.on_receive: Callable[[], None] = lambda: None
         self._incoming: deque[dict[str, Any]] = deque([CONNECT] if connects else [])
@@ -54,12 +57,20 @@ class Server:
         return next(message for message in self.sent if message["type"] == kind)
 
     async def run(self, app: Any) -> None:
+        self._task = None if trio.lowlevel.in_trio_run() else asyncio.current_task()
         try:
             with self.cancel:
                 await app(self.scope, self.receive, self.send)
         finally:
             self.returned.set()
             self._change()
+
+    def cancel_natively(self) -> None:
+        """Cancels the application in the way of its event loop's own servers."""
+        if self._task is None:
+            self.cancel.cancel()
+        else:
+            self._task.cancel()
 
     async def receive(self) -> dict[str, Any]:
         self.receives += 1

@@ -28,6 +28,7 @@ from asgi_ws_gateway import (
     on_disconnect,
 )
 from asgi_ws_gateway.protocol.codec import JSONCodec
+from asgi_ws_gateway.runtime import workers
 from asgi_ws_gateway.runtime.connection import Connection
 from asgi_ws_gateway.runtime.threads import Threads
 from asgi_ws_gateway.testing import GatewayTestClient, RequestFailed
@@ -772,7 +773,10 @@ async def test_a_drain_is_no_silence_of_the_client() -> None:
         assert (await peer.closed()).code == 1012
 
 
-def test_an_abandoned_thread_does_not_wait_for_a_loop_that_has_stopped() -> None:
+def test_an_abandoned_thread_does_not_wait_for_a_loop_that_has_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "IDLE_SECONDS", SOON)
     freed = threading.Event()
     threads: list[threading.Thread] = []
 
