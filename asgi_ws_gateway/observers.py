@@ -38,6 +38,10 @@ class Observer(Protocol):
         """A peer is gone, and its disconnect hook has ended."""
         return
 
+    def received(self, peer: Peer[Any]) -> None:
+        """A peer sent something, whatever it turns out to be."""
+        return
+
     def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
         """A message was handled without an error."""
         return
@@ -47,12 +51,32 @@ class Observer(Protocol):
         return
 
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
-        """One encoded message was handed to `queued` peers, and lost for `dropped`.
+        """One encoded message, be it an answer or an error, was handed to `queued` peers.
 
         Args:
             namespace: The concrete path; if it has parameters, clients chose some of its text.
             event: The event's name.
             queued: How many peers it was handed to.
-            dropped: How many lost it by their overflow policy, or because they were leaving.
+            dropped: How many did not take it, by their overflow policy or because they leave.
+        """
+        return
+
+    def dropped(self, peer: Peer[Any], reason: str, count: int) -> None:
+        """A peer lost messages that were meant for it.
+
+        Args:
+            peer: Whose outbox it was.
+            reason: `overflow` (by policy), `closed` (they waited when it was closed) or `gone`
+                (they came when it was closing).
+            count: How many.
+        """
+        return
+
+    def ignored(self, reason: str) -> None:
+        """Something that made no sense was passed over.
+
+        Args:
+            reason: `stale_answer`, to a question that was not or no longer open; or `server_fault`,
+                a message of the ASGI server.
         """
         return

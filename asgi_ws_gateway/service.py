@@ -25,7 +25,6 @@ from .runtime.blocking import BlockingService
 from .runtime.connection import Connection
 from .runtime.dispatcher import Dispatcher
 from .runtime.lifetime import Lifetime, StartCancelled
-from .runtime.log import Complaints
 from .runtime.running import AnyPeer, Running
 from .runtime.telemetry import Stats, Telemetry
 from .runtime.threads import Runner
@@ -84,7 +83,7 @@ class WebSocketService:
     ) -> None:
         self.limits = Limits() if limits is None else limits
         self.telemetry = Telemetry(tuple(observers))
-        self.complaints = Complaints()
+        self.complaints = self.telemetry.complaints
         self.blocking = BlockingService(lambda: self.running)
         self._table = RoutingTable()
         self._defaults = Defaults(

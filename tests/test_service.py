@@ -662,6 +662,42 @@ async def test_a_start_that_is_cancelled_leaves_nothing_running() -> None:
     assert service.health().reason == "not running"
 
 
+async def test_who_enters_while_a_start_is_cancelled_starts_it_anew() -> None:
+    entered: list[int] = []
+    starting = anyio.Event()
+
+    @asynccontextmanager
+    async def lifespan(service: WebSocketService) -> AsyncIterator[None]:
+        entered.append(len(entered) + 1)
+        starting.set()
+        if entered == [1]:
+            await anyio.sleep_forever()
+        yield
+
+    service = WebSocketService(lifespan=lifespan)
+
+    async def use() -> None:
+        async with service:
+            assert service.health().status == "ok"
+            entered.append(0)
+
+    async with anyio.create_task_group() as group:
+        scope = anyio.CancelScope()
+
+        async def begin() -> None:
+            with scope:
+                await use()
+
+        group.start_soon(begin)
+        await starting.wait()
+        group.start_soon(use)
+        group.start_soon(use)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+    assert entered == [1, 2, 0, 0]
+    assert service.health().reason == "not running"
+
+
 async def test_a_disconnect_hook_may_use_what_the_lifespan_holds() -> None:
     log: list[Any] = []
 
@@ -910,6 +946,15 @@ class Recorder(Observer):
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
         self.log.append(("sent", namespace, event, queued, dropped))
 
+    def received(self, peer: Peer[Any]) -> None:
+        self.log.append(("received", peer.user))
+
+    def dropped(self, peer: Peer[Any], reason: str, count: int) -> None:
+        self.log.append(("dropped", peer.user, reason, count))
+
+    def ignored(self, reason: str) -> None:
+        self.log.append(("ignored", reason))
+
 
 async def exercise(client: GatewayTestClient) -> None:
     with pytest.raises(ConnectionDenied):
@@ -923,6 +968,8 @@ async def exercise(client: GatewayTestClient) -> None:
         await a.receive_frame()
         await a.send_text("not json")
         await a.receive_frame()
+        await a.send_text('{"event": "ack", "id": "s:9"}')
+        await client.settle()
         await the_service(client).broadcast("/chat", "news")
         await a.close(4321)
 
@@ -934,13 +981,14 @@ async def test_stats_count_what_happens() -> None:
     assert stats.accepted == 1
     assert stats.connections == 0
     assert stats.refused == {"origin": 1}
-    assert stats.received == 4
+    assert stats.received == 5
     assert stats.handled == 1
     assert stats.failed == {"unknown_event": 1, "handler_failed": 1, "invalid_json": 1}
     assert stats.queued == 5
     assert stats.closed == {4321: 1}
     assert stats.dropped == {}
-    assert stats.stale_answers == stats.server_faults == 0
+    assert stats.stale_answers == 1
+    assert stats.server_faults == 0
 
 
 async def test_observers_are_told_what_happens() -> None:
@@ -953,10 +1001,20 @@ async def test_observers_are_told_what_happens() -> None:
         == [
             ("refused", "/chat", "origin"),
             ("connected", "a", True),
+            ("received", "a"),
+            ("sent", "/chat", "pong", 1, 0),
             ("handled", "a", "ping"),
+            ("received", "a"),
             ("failed", None, "unknown_event"),
+            ("sent", "/chat", "error", 1, 0),
+            ("received", "a"),
             ("failed", "fail", "handler_failed"),
+            ("sent", "/chat", "error", 1, 0),
+            ("received", "a"),
             ("failed", None, "invalid_json"),
+            ("sent", "/chat", "error", 1, 0),
+            ("received", "a"),
+            ("ignored", "stale_answer"),
             ("sent", "/chat", "news", 1, 0),
             ("disconnected", "a", 4321),
         ]
@@ -977,7 +1035,7 @@ async def test_an_observer_that_raises_is_logged_and_harms_nobody(
     fine = Recorder()
     async with client_of(observers=[Broken(), fine]) as client:
         await exercise(client)
-    assert len(fine.log) == 8
+    assert len(fine.log) == 18
     assert "An observer failed: Broken" in caplog.text
 
 

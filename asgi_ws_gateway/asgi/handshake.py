@@ -68,7 +68,7 @@ async def handshake(
         receive,
         send,
         binary=namespace.codec.binary,
-        stats=telemetry.stats,
+        telemetry=telemetry,
     )
     request = ConnectionRequest(scope, match.path, match.params)
     try:
@@ -200,14 +200,14 @@ class _Attempt:
                 return self._judge(hook, answer)
         except Interrupted:
             pass
-        except Exception:
+        except Exception as error:
             # The hook's own, or that of what it gave: headers, say, may be any iterable.
-            logger.exception("%s failed: refused with 403", hook.label)
+            self._complain(hook, "%s failed: refused with 403", error=error)
             return _FORBIDDEN._replace(cause="hook_failed")
         if self._left:
             self._running.telemetry.refused(self._namespace.pattern.text, "left")
             return None
-        logger.error("%s took longer than %s s: refused with 503", hook.label, seconds)
+        self._complain(hook, "%s took longer than %s s: refused with 503", seconds)
         return _UNAVAILABLE
 
     def _watch(self) -> None:
@@ -224,9 +224,9 @@ class _Attempt:
         if isinstance(answer, Accept):
             return self._check(hook, answer)
         if answer is not False:
-            logger.error(
+            self._complain(
+                hook,
                 "%s returned %s, neither True, False nor Accept(...): refused with 403",
-                hook.label,
                 type(answer).__name__,
             )
         return _FORBIDDEN
@@ -235,21 +235,21 @@ class _Attempt:
         # Servers send a subprotocol that was not offered, raise, or reset the client.
         subprotocol = accept.subprotocol
         if subprotocol is not None and subprotocol not in self._request.subprotocols:
-            logger.error("%s accepted a subprotocol that was not offered: refused", hook.label)
+            self._complain(hook, "%s accepted a subprotocol that was not offered: refused")
             return _FORBIDDEN._replace(cause="hook_failed")
         given = accept.headers
         headers: tuple[tuple[str, str], ...] = tuple(
             cast("Mapping[str, str]", given).items() if isinstance(given, Mapping) else given
         )
         if not _sendable(headers):
-            logger.error("%s accepted with an illegal header: refused with 403", hook.label)
+            self._complain(hook, "%s accepted with an illegal header: refused with 403")
             return _FORBIDDEN._replace(cause="hook_failed")
         return replace(accept, headers=headers)
 
     def _rejected(self, hook: Hook, rejection: ConnectionRejected) -> _Refusal:
         headers = rejection.headers
         if not _sendable(headers):
-            logger.error("%s rejected with an illegal header: it is left out", hook.label)
+            self._complain(hook, "%s rejected with an illegal header: it is left out")
             headers = ()
         return _Refusal(
             rejection.status,
@@ -258,6 +258,12 @@ class _Attempt:
             tuple(_encode(headers)),
             rejection.close_code,
         )
+
+    def _complain(
+        self, hook: Hook, text: str, *args: object, error: Exception | None = None
+    ) -> None:
+        complaints = self._service.complaints
+        complaints.error(logger, text, text, hook.label, *args, error=error)
 
 
 def _sendable(headers: HeaderPairs) -> bool:

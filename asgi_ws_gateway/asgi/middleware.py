@@ -111,7 +111,7 @@ class GatewayMiddleware:
         )
         telemetry = self.service.telemetry
         telemetry.refused(None, "unmatched")
-        transport = ASGITransport(scope, receive, send, binary=False, stats=telemetry.stats)
+        transport = ASGITransport(scope, receive, send, binary=False, telemetry=telemetry)
         try:
             await transport.deny(403, "Forbidden")
         except Exception:

@@ -16,7 +16,7 @@ from anyio.lowlevel import cancel_shielded_checkpoint
 
 from ..protocol.close_codes import ABNORMAL, NO_STATUS, fallbacks
 from ..runtime.background import Background
-from ..runtime.telemetry import Stats
+from ..runtime.telemetry import Telemetry
 from ..runtime.transport import Disconnected
 from .types import ASGIReceive, ASGISend, Message, Scope
 
@@ -45,10 +45,10 @@ class ASGITransport:
         receive: Of the connection.
         send: Of the connection.
         binary: Whether messages leave as bytes.
-        stats: Counts what a server should not have sent.
+        telemetry: Counts what a server should not have sent.
     """
 
-    __slots__ = ("_ahead", "_binary", "_closed", "_receive", "_scope", "_send", "_stats")
+    __slots__ = ("_ahead", "_binary", "_closed", "_receive", "_scope", "_send", "_telemetry")
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class ASGITransport:
         send: ASGISend,
         *,
         binary: bool,
-        stats: Stats,
+        telemetry: Telemetry,
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._binary = binary
-        self._stats = stats
+        self._telemetry = telemetry
         self._ahead: _Ahead | None = None
         self._closed = False
 
@@ -174,13 +174,13 @@ class ASGITransport:
                     return text  # type: ignore[no-any-return]
                 if data is not None and text is None:
                     return data  # type: ignore[no-any-return]
-                self._stats.server_faults += 1
+                self._telemetry.server_fault()
             elif kind == "websocket.disconnect" or kind == "websocket.close":
                 # Quart's test client closes with the latter.
                 code = message.get("code")
                 raise Disconnected(NO_STATUS if code is None else code, message.get("reason") or "")
             elif kind != "websocket.connect":
-                self._stats.server_faults += 1
+                self._telemetry.server_fault()
 
 
 class _Ahead:

@@ -154,7 +154,7 @@ class JSONCodec:
             if end != len(payload) and payload[end:].strip(" \t\n\r"):
                 raise ValueError("something follows the first value")
             if not payload.isascii() or "\\u" in payload:
-                _refuse_surrogates(payload, value)
+                _refuse_surrogates(payload)
         except RecursionError:
             raise ValueError("nested too deep") from None
         return value
@@ -188,11 +188,17 @@ def _finite(text: str) -> float:
     return value
 
 
-def _refuse_surrogates(payload: str, value: Any) -> None:
+# A high half with no low one behind it, or a low half with no high one before it.
+_HALF: Final = re.compile(
+    r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])"
+)
+
+
+def _refuse_surrogates(payload: str) -> None:
     payload.encode()
-    # An escape may spell half of a surrogate pair: only the decoded value tells.
-    if "\\ud" in payload or "\\uD" in payload:
-        json.dumps(value, ensure_ascii=False).encode()
+    # The decoded value does not tell: a later member of the same name may have taken its place.
+    if ("\\ud" in payload or "\\uD" in payload) and _HALF.search(payload.replace(r"\\", "/")):
+        raise ValueError("surrogates not allowed")
 
 
 # The closing quote is optional, so that an unfinished string is taken to its end at once and not

@@ -115,7 +115,7 @@ class Connection:
             background,
             on_lost=self._lost,
             on_stuck=self.overflowed,
-            on_dropped=running.telemetry.dropped,
+            on_dropped=self._dropped,
         )
         self.push = self.writer.push
         self.inbox = Inbox(
@@ -187,13 +187,13 @@ class Connection:
         if scope.cancelled_caught:
             self.overflowed()
 
-    def reply(self, payload: str | bytes, *, answer: bool) -> None:
+    def reply(self, event: str, payload: str | bytes, *, answer: bool) -> None:
         """Sends to this peer without waiting."""
         verdict = self.push(payload, answer=answer)
-        if verdict is Verdict.QUEUED:
-            self.running.telemetry.stats.queued += 1
-        elif verdict is Verdict.OVERFLOW:
+        queued = verdict is Verdict.QUEUED
+        if verdict is Verdict.OVERFLOW:
             self.overflowed()
+        self.running.telemetry.sent(self.peer.namespace, event, int(queued), int(not queued))
 
     def read_ahead(self) -> None:
         """Sees to it that a disconnect or a `cancel` is noticed while this task is busy."""
@@ -334,6 +334,8 @@ class Connection:
         if hook is None:
             return
         assert self.ending is not None
+        label = hook.label
+        complaints = self.running.telemetry.complaints
         stage = Stage(self.running.background, _ignore)
         stage.end_within(self.limits.linger)
         try:
@@ -349,10 +351,10 @@ class Connection:
                 return
         except Interrupted:
             pass
-        except Exception:
-            logger.exception("%s failed for peer %s", hook.label, self.id)
+        except Exception as error:
+            complaints.error(logger, label, "%s failed for peer %s", label, self.id, error=error)
             return
-        logger.error("%s took too long for peer %s", hook.label, self.id)
+        complaints.error(logger, label, "%s took too long for peer %s", label, self.id)
 
     def _release(self) -> None:
         ending = self.ending or GOING_DOWN
@@ -368,18 +370,24 @@ class Connection:
         """What is left to handle of a payload; whoever waits for an answer has it at once."""
         if self.closing:
             return None
-        self.running.telemetry.stats.received += 1
+        self.running.telemetry.received(self.peer)
         now = 0.0
         if self._timed:
             now = self._heart.heard = anyio.current_time()
         try:
             incoming = self.session.receive(payload, now)
         except Flooding:
+            self.running.telemetry.failed(self.peer, None, "rate_limited")
             self.close_soon(RATE_LIMITED)
             return None
-        except Exception:
-            logger.exception("The codec failed on a message of peer %s", self.id)
+        except Exception as error:
+            text = "The codec failed on a message of peer %s"
+            self.complaints.error(logger, text, text, self.id, error=error)
             return Failure("invalid_json")
+        if incoming is None:
+            # It would have been answered, had its sender not been told just now.
+            self.running.telemetry.failed(self.peer, None, "rate_limited")
+            return None
         if isinstance(incoming, Answer):
             question = self.session.asks.pop(incoming.id, None)
             if question is not None:
@@ -387,7 +395,7 @@ class Connection:
             elif incoming.id == self._beat_id:
                 self._beat_id = None
             else:
-                self.running.telemetry.stats.stale_answers += 1
+                self.running.telemetry.stale_answer()
             return None
         if isinstance(incoming, Cancel):
             self._conversation.cancel(incoming.id)
@@ -396,7 +404,11 @@ class Connection:
 
     def _beat(self) -> None:
         self._beat_id = self.session.next_id()
-        self.push(self.codec.encode("heartbeat", None, self._beat_id), answer=True)
+        payload = self.codec.encode("heartbeat", None, self._beat_id)
+        self.reply("heartbeat", payload, answer=True)
+
+    def _dropped(self, reason: str, count: int) -> None:
+        self.running.telemetry.dropped(self.peer, reason, count)
 
 
 def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) -> Peer[Any]:

@@ -85,7 +85,9 @@ class Conversation:
             raise_if_cancelled(before)
             if connecting:
                 if connection.ending is None:
-                    logger.error("The connect hook took too long for peer %s", connection.id)
+                    text = "The connect hook took too long for peer %s"
+                    complaints = connection.running.telemetry.complaints
+                    complaints.error(logger, text, text, connection.id)
                     connection.close_soon(INTERNAL_ERROR)
                 return
             handling, self._handling = self._handling, None
@@ -108,7 +110,7 @@ class Conversation:
         if withdrawn is not None:
             failure = Failure("cancelled", withdrawn.event, id)
             payload = self._dispatcher.error(failure, self._connection)
-            self._connection.reply(payload, answer=True)
+            self._connection.reply("error", payload, answer=True)
 
     def end(self, linger: float | None) -> None:
         """The peer is gone: what runs for it may go on for `linger` seconds, unless it need not."""
@@ -137,7 +139,9 @@ class Conversation:
         hook = self._namespace.on_connect
         if hook is None:
             return
+        label = hook.label
         connection = self._connection
+        complaints = connection.running.telemetry.complaints
         timeout = self._namespace.limits.handler_timeout
         refusal = POLICY
         try:
@@ -149,15 +153,19 @@ class Conversation:
         except ConnectionRejected as rejection:
             result = False
             refusal = POLICY._replace(reason=cut_reason(str(rejection.reason)))
-        except Exception:
-            logger.exception("%s failed for peer %s", hook.label, connection.id)
+        except Exception as error:
+            complaints.error(
+                logger, label, "%s failed for peer %s", label, connection.id, error=error
+            )
             connection.close_soon(INTERNAL_ERROR)
             return
         if result is False:
-            logger.warning(
+            complaints.warn(
+                logger,
+                label,
                 "%s refused peer %s, which was accepted already: "
                 "decide in @on_connection_attempt instead",
-                hook.label,
+                label,
                 connection.id,
             )
             connection.close_soon(refusal)
@@ -229,7 +237,13 @@ class Conversation:
     async def _answer_interrupted(self, handling: tuple[Route, Message], reason: Reason) -> None:
         route, message = handling
         if reason is Reason.TIMEOUT:
-            logger.warning("%s took too long for peer %s", route.label, self._connection.id)
+            self._connection.complaints.warn(
+                logger,
+                route.label,
+                "%s took too long for peer %s",
+                route.label,
+                self._connection.id,
+            )
             failure = Failure("handler_timeout", message.event, message.id)
         elif reason is Reason.CANCELLED:
             failure = Failure("cancelled", message.event, message.id)

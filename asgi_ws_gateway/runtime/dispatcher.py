@@ -107,7 +107,7 @@ class Dispatcher:
         """Tells the client what went wrong."""
         payload = self.error(failure, origin)
         await origin.make_room([payload])
-        origin.reply(payload, answer=failure.id is not None)
+        origin.reply("error", payload, answer=failure.id is not None)
 
     def error(self, failure: Failure, origin: Origin) -> str | bytes:
         """A failure as its client is told, counted."""
@@ -115,8 +115,9 @@ class Dispatcher:
         self._telemetry.failed(origin.peer, known, failure.code)
         try:
             return self._codec.encode("error", error_data(failure), failure.id)
-        except EncodeError:
-            logger.exception("What a MessageRejected says cannot be encoded")
+        except EncodeError as error:
+            text = "What a MessageRejected says cannot be encoded"
+            origin.complaints.error(logger, text, text, error=error)
             bare = Failure("handler_failed", failure.event, failure.id)
             return self._codec.encode("error", error_data(bare), failure.id)
 
@@ -184,12 +185,14 @@ class Dispatcher:
         if isinstance(error, PeerClosed):
             logger.info("%s: peer %s left before it answered", route.label, origin.id)
         else:
-            logger.error(
+            origin.complaints.error(
+                logger,
+                route.label,
                 "%s failed on event %s of peer %s",
                 route.label,
                 quoted(message.event),
                 origin.id,
-                exc_info=error,
+                error=error,
             )
         hook = self._namespace.on_error
         if hook is not None:
@@ -200,8 +203,9 @@ class Dispatcher:
                 answer = rejection
             except Interrupted:
                 raise
-            except Exception:
-                logger.exception("%s failed", hook.label)
+            except Exception as failure:
+                label = hook.label
+                origin.complaints.error(logger, label, "%s failed", label, error=failure)
                 answer = None
             if isinstance(answer, MessageRejected):
                 return _rejection(answer, message)

@@ -17,6 +17,7 @@ __all__ = ["Emission"]
 
 
 class _Planned(NamedTuple):
+    event: str
     payload: str | bytes
     delivery: Delivery | None
     """`None`: it goes to the sender, as the answer if there is to be one."""
@@ -46,7 +47,8 @@ class Emission:
             return
         planned = self._plan(route, message, value, result, origin, False)
         if message.id is not None and not any(item.delivery is None for item in planned):
-            planned.append(_Planned(self._codec.encode("ack", result, message.id), None))
+            payload = self._codec.encode("ack", result, message.id)
+            planned.append(_Planned("ack", payload, None))
         await self._send(planned, message, origin)
 
     async def emit_value(
@@ -60,7 +62,7 @@ class Emission:
         """Answers a message whose handler has no `@emit`, or skipped it."""
         payload = self._codec.encode("ack", data, id)
         await origin.make_room([payload])
-        origin.reply(payload, answer=True)
+        origin.reply("ack", payload, answer=True)
 
     def _plan(
         self,
@@ -84,18 +86,19 @@ class Emission:
                 payload = self._codec.encode(
                     delivery.event, delivery.data, id, more and id is not None
                 )
-                planned.append(_Planned(payload, None))
+                planned.append(_Planned(delivery.event, payload, None))
                 continue
             _check_delivery(delivery)
             codec = self._running.namespace(delivery.audience.namespace).codec
-            planned.append(_Planned(codec.encode(delivery.event, delivery.data), delivery))
+            payload = codec.encode(delivery.event, delivery.data)
+            planned.append(_Planned(delivery.event, payload, delivery))
         return planned
 
     async def _send(self, planned: list[_Planned], message: Message, origin: Origin) -> None:
         await origin.make_room([item.payload for item in planned if item.delivery is None])
-        for payload, delivery in planned:
+        for event, payload, delivery in planned:
             if delivery is None:
-                origin.reply(payload, answer=message.id is not None)
+                origin.reply(event, payload, answer=message.id is not None)
             else:
                 self._running.push(delivery, payload)
         await self._running.background.relieve()

@@ -19,7 +19,10 @@ def quoted(text: str) -> str:
 
 
 class Complaints:
-    """Warnings about clients: of each kind one in ten seconds, with a count of the others."""
+    """What clients can make happen as often as they like: of each kind one line in ten seconds.
+
+    The next line says how many there were in between.
+    """
 
     __slots__ = ("_last", "_silenced")
 
@@ -32,10 +35,42 @@ class Complaints:
 
         Args:
             logger: Where to.
-            kind: One of a fixed set.
+            kind: One of a set that clients cannot make grow.
             text: As `logging` formats it.
             args: The same.
         """
+        self._log(logger, logging.WARNING, kind, text, *args)
+
+    def error(
+        self,
+        logger: logging.Logger,
+        kind: str,
+        text: str,
+        *args: object,
+        error: BaseException | None = None,
+    ) -> None:
+        """Logs an error in the same way.
+
+        Args:
+            logger: Where to.
+            kind: As for `warn`; errors of another type are of another kind.
+            text: As `logging` formats it.
+            args: The same.
+            error: Whose traceback is told as well.
+        """
+        self._log(logger, logging.ERROR, kind, text, *args, error=error)
+
+    def _log(
+        self,
+        logger: logging.Logger,
+        level: int,
+        kind: str,
+        text: str,
+        *args: object,
+        error: BaseException | None = None,
+    ) -> None:
+        if error is not None:
+            kind = f"{kind}: {type(error).__qualname__}"
         now = monotonic()
         if now - self._last.get(kind, -_INTERVAL) < _INTERVAL:
             self._silenced[kind] = self._silenced.get(kind, 0) + 1
@@ -43,6 +78,5 @@ class Complaints:
         self._last[kind] = now
         silenced = self._silenced.pop(kind, 0)
         if silenced:
-            logger.warning(f"{text} (and %d more like it before)", *args, silenced)
-        else:
-            logger.warning(text, *args)
+            text, args = f"{text} (and %d more like it before)", (*args, silenced)
+        logger.log(level, text, *args, exc_info=error, stacklevel=3)

@@ -43,7 +43,7 @@ class Origin(Protocol):
         """Waits until all of them fit into the peer's outbox."""
         ...
 
-    def reply(self, payload: str | bytes, *, answer: bool) -> None:
+    def reply(self, event: str, payload: str | bytes, *, answer: bool) -> None:
         """Sends to the peer, without waiting; an answer is never dropped."""
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..observers import Observer
 from ..peer import Peer
+from .log import Complaints
 
 __all__ = ["Stats", "Telemetry"]
 
@@ -53,10 +54,16 @@ class Telemetry:
 
     Args:
         observers: Who else wants to know. What they raise is logged, and goes no further.
+
+    Attributes:
+        stats: The counters.
+        complaints: About what happens while there is no peer yet, or none any more.
+        observed: Whether anybody else wants to know.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.stats = Stats()
+        self.complaints = Complaints()
         self.observed = bool(observers)
         self._observers = observers
 
@@ -79,6 +86,12 @@ class Telemetry:
         if self.observed:
             self._tell(lambda observer: observer.disconnected(peer, code))
 
+    def received(self, peer: Peer[Any]) -> None:
+        """A message arrived."""
+        self.stats.received += 1
+        if self.observed:
+            self._tell(lambda observer: observer.received(peer))
+
     def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
         """A message was handled."""
         self.stats.handled += 1
@@ -91,9 +104,21 @@ class Telemetry:
         if self.observed:
             self._tell(lambda observer: observer.failed(peer, event, code))
 
-    def dropped(self, reason: str, count: int) -> None:
+    def dropped(self, peer: Peer[Any], reason: str, count: int) -> None:
         """Messages were lost on their way to one peer."""
         self.stats.dropped[reason] += count
+        if self.observed:
+            self._tell(lambda observer: observer.dropped(peer, reason, count))
+
+    def stale_answer(self) -> None:
+        """A question was answered that is not open."""
+        self.stats.stale_answers += 1
+        self._tell(lambda observer: observer.ignored("stale_answer"))
+
+    def server_fault(self) -> None:
+        """The server sent what makes no sense."""
+        self.stats.server_faults += 1
+        self._tell(lambda observer: observer.ignored("server_fault"))
 
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
         """One encoded message went out."""
@@ -105,5 +130,6 @@ class Telemetry:
         for observer in self._observers:
             try:
                 tell(observer)
-            except Exception:
-                logger.exception("An observer failed: %s", type(observer).__name__)
+            except Exception as error:
+                name = type(observer).__name__
+                self.complaints.error(logger, name, "An observer failed: %s", name, error=error)

@@ -9,7 +9,7 @@ import pytest
 
 from asgi_ws_gateway.asgi.transport import ASGITransport
 from asgi_ws_gateway.runtime.background import Background
-from asgi_ws_gateway.runtime.telemetry import Stats
+from asgi_ws_gateway.runtime.telemetry import Stats, Telemetry
 from asgi_ws_gateway.runtime.transport import Disconnected
 
 
@@ -21,7 +21,7 @@ def made(
 ) -> tuple[ASGITransport, list[dict[str, Any]], Stats]:
     incoming = list(messages)
     sent: list[dict[str, Any]] = []
-    stats = Stats()
+    telemetry = Telemetry(())
 
     async def receive() -> Any:
         if not incoming:
@@ -33,7 +33,8 @@ def made(
             raise AssertionError("not like that")
         sent.append(message)
 
-    return ASGITransport(scope or {}, receive, send, binary=binary, stats=stats), sent, stats
+    transport = ASGITransport(scope or {}, receive, send, binary=binary, telemetry=telemetry)
+    return transport, sent, telemetry.stats
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ async def test_a_receive_that_raises_is_a_disconnect(caplog: pytest.LogCaptureFi
     async def send(message: Any) -> None:
         pass
 
-    transport = ASGITransport({}, receive, send, binary=False, stats=Stats())
+    transport = ASGITransport({}, receive, send, binary=False, telemetry=Telemetry(()))
     with pytest.raises(Disconnected) as caught:
         await transport.receive()
     assert caught.value.code == 1006
@@ -203,7 +204,7 @@ async def test_a_receive_that_is_cancelled_ends_the_watch_first(background: Back
     async def send(message: Any) -> None:
         assert receiving == 0
 
-    transport = ASGITransport({}, receive, send, binary=False, stats=Stats())
+    transport = ASGITransport({}, receive, send, binary=False, telemetry=Telemetry(()))
     transport.watch(background, lambda: None)
     await anyio.wait_all_tasks_blocked()
     assert receiving == 1

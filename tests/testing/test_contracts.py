@@ -255,7 +255,18 @@ def test_a_broken_strategy_is_found(make: Callable[[], Any], test: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["refused", "connected", "handled", "failed", "sent", "disconnected"]
+    "method",
+    [
+        "refused",
+        "connected",
+        "received",
+        "handled",
+        "failed",
+        "sent",
+        "dropped",
+        "ignored",
+        "disconnected",
+    ],
 )
 def test_a_broken_observer_is_found(method: str) -> None:
     def broken(self: Any) -> None:
