@@ -142,7 +142,9 @@ class Wire:
             self._change()
 
     def finish(self) -> None:
-        """The application has returned."""
+        """The application has returned; a server ends the connection now, if it is still there."""
+        if self.end is None:
+            self.end = CloseInfo(1006)
         self.finished.set()
         self._change()
 

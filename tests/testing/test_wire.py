@@ -247,3 +247,16 @@ async def test_drained_is_to_wait_for_more() -> None:
         assert not wire.drained
     assert wire.drained
     assert wire.finished.is_set()
+
+
+def test_a_connection_ends_when_the_application_returns() -> None:
+    wire = Wire()
+    wire.finish()
+    assert wire.end == (1006, "")
+
+
+def test_an_end_stays_what_it_was_when_the_application_returns() -> None:
+    wire = Wire()
+    wire.leave(4000, "enough")
+    wire.finish()
+    assert wire.end == (4000, "enough")
