@@ -177,8 +177,10 @@ class ASGITransport:
                 self._telemetry.server_fault()
             elif kind == "websocket.disconnect" or kind == "websocket.close":
                 # Quart's test client closes with the latter.
-                code = message.get("code")
-                raise Disconnected(NO_STATUS if code is None else code, message.get("reason") or "")
+                code, reason = message.get("code"), message.get("reason")
+                raise Disconnected(
+                    code if type(code) is int else NO_STATUS, reason if type(reason) is str else ""
+                )
             elif kind != "websocket.connect":
                 self._telemetry.server_fault()
 

@@ -49,6 +49,8 @@ class Outbox:
     """
 
     __slots__ = (
+        "_answer_bytes",
+        "_answers",
         "_entries",
         "_latest",
         "_max_bytes",
@@ -64,6 +66,8 @@ class Outbox:
         self._overflow = overflow
         self._entries: deque[Entry] = deque()
         self._latest: dict[tuple[str, str], Entry] = {}
+        self._answers = 0
+        self._answer_bytes = 0
         self.bytes = 0
         self.dropped = 0
 
@@ -122,6 +126,9 @@ class Outbox:
         entry = Entry(payload, size, answer, key)
         self._entries.append(entry)
         self.bytes += size
+        if answer:
+            self._answers += 1
+            self._answer_bytes += size
         if key is not None:
             self._latest[key] = entry
         return Verdict.QUEUED
@@ -137,7 +144,7 @@ class Outbox:
         count = len(self._entries)
         self._entries.clear()
         self._latest.clear()
-        self.bytes = 0
+        self.bytes = self._answers = self._answer_bytes = 0
         return count
 
     def _room_for(self, size: int, waiting: int, waiting_bytes: int, messages: int = 1) -> bool:
@@ -147,8 +154,7 @@ class Outbox:
 
     def _could_fit(self, size: int) -> bool:
         """Whether dropping can make enough room: answers stay."""
-        kept = [entry for entry in self._entries if entry.answer]
-        return self._room_for(size, len(kept), sum(entry.size for entry in kept))
+        return self._room_for(size, self._answers, self._answer_bytes)
 
     def _remove(self, entry: Entry) -> None:
         self._entries.remove(entry)
@@ -156,5 +162,8 @@ class Outbox:
 
     def _forget(self, entry: Entry) -> None:
         self.bytes -= entry.size
+        if entry.answer:
+            self._answers -= 1
+            self._answer_bytes -= entry.size
         if entry.key is not None:
             del self._latest[entry.key]

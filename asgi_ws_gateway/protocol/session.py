@@ -62,7 +62,7 @@ class Session(Generic[W]):
             Flooding: Close the peer.
         """
         incoming = self._read(payload)
-        # An answer or a cancel is not work for a handler, and so not counted.
+        # An answer or a cancel is not work for a handler. Counted are those that are in vain.
         if self._rate is not None and isinstance(incoming, Message | Failure):
             verdict = self._rate.take(now)
             if verdict is RateVerdict.CLOSE:
@@ -72,6 +72,15 @@ class Session(Generic[W]):
                     return None
                 return Failure("rate_limited", incoming.event, incoming.id)
         return incoming
+
+    def count_idle_talk(self, now: float) -> None:
+        """Counts an answer or a cancel that came to nothing: it is a message as any other.
+
+        Raises:
+            Flooding: Close the peer.
+        """
+        if self._rate is not None and self._rate.take(now) is RateVerdict.CLOSE:
+            raise Flooding
 
     def ask(self, waiter: W) -> str:
         """Opens a question and returns its id.

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import anyio
 from anyio import from_thread, to_thread
@@ -27,6 +27,7 @@ __all__ = [
     "call_soon",
     "cancellations",
     "cancelled_by_itself",
+    "holds",
     "in_own_task",
     "on_trio",
     "raise_if_cancelled",
@@ -72,6 +73,14 @@ def raise_if_cancelled(before: int) -> None:
     """
     if cancellations() > before and anyio.current_effective_deadline() != -inf:
         raise asyncio.CancelledError
+
+
+def holds(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
+    """Whether an exception is one of these, or a group that has one in it."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return group.subgroup(kinds) is not None
+    return isinstance(error, kinds)
 
 
 def call_soon(token: EventLoopToken, call: Callable[[], None]) -> None:
@@ -255,4 +264,10 @@ class Background:
         try:
             await call(*args)
         except Exception:
+            logger.exception("A background task failed")
+        except BaseException as error:
+            # One that passed would end the group, and with it the service for everybody.
+            passing = (anyio.get_cancelled_exc_class(), KeyboardInterrupt, SystemExit)
+            if holds(error, passing):
+                raise
             logger.exception("A background task failed")

@@ -122,7 +122,9 @@ class Connection:
             transport,
             background,
             self.writer,
+            self.turn,
             limits.inbox_messages,
+            limits.max_message_bytes,
             read=self._read,
             on_disconnect=self._left,
         )
@@ -396,11 +398,19 @@ class Connection:
                 self._beat_id = None
             else:
                 self.running.telemetry.stale_answer()
+                self._count_idle_talk(now)
             return None
         if isinstance(incoming, Cancel):
-            self._conversation.cancel(incoming.id)
+            if not self._conversation.cancel(incoming.id):
+                self._count_idle_talk(now)
             return None
         return incoming
+
+    def _count_idle_talk(self, now: float) -> None:
+        try:
+            self.session.count_idle_talk(now)
+        except Flooding:
+            self.close_soon(RATE_LIMITED)
 
     def _beat(self) -> None:
         self._beat_id = self.session.next_id()

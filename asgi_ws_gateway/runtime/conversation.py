@@ -43,6 +43,7 @@ class Conversation:
 
     __slots__ = (
         "_concurrent",
+        "_concurrent_bytes",
         "_connection",
         "_dispatcher",
         "_handling",
@@ -59,6 +60,7 @@ class Conversation:
         self._dispatcher = dispatcher
         self._handling: tuple[Route, Message] | None = None
         self._concurrent: dict[Stage, tuple[Route, Message]] = {}
+        self._concurrent_bytes = 0
         self._one_ended: anyio.Event | None = None
         self.stage = Stage(connection.running.background, connection.read_ahead)
 
@@ -97,20 +99,21 @@ class Conversation:
                 return
             stage.renew()
 
-    def cancel(self, id: MessageId) -> None:
-        """Cancels the message with this id, be it running or waiting."""
+    def cancel(self, id: MessageId) -> bool:
+        """Cancels the message with this id, be it running or waiting; whether there was one."""
         if self._handling is not None and self._handling[1].id == id:
             self.stage.interrupt(Reason.CANCELLED)
-            return
+            return True
         for stage, (_, message) in self._concurrent.items():
-            if message.id == id:
+            if message.id == id and stage.interrupted_by is None:
                 stage.interrupt(Reason.CANCELLED)
-                return
+                return True
         withdrawn = self._connection.inbox.withdraw(id)
         if withdrawn is not None:
             failure = Failure("cancelled", withdrawn.event, id)
             payload = self._dispatcher.error(failure, self._connection)
             self._connection.reply("error", payload, answer=True)
+        return withdrawn is not None
 
     def end(self, linger: float | None) -> None:
         """The peer is gone: what runs for it may go on for `linger` seconds, unless it need not."""
@@ -178,9 +181,8 @@ class Conversation:
         stage = self.stage
         while True:
             incoming = await inbox.next()
-            turn.begin()
             if isinstance(incoming, Failure):
-                await dispatcher.fail(incoming, connection)
+                await dispatcher.refuse(incoming, connection)
             else:
                 route = dispatcher.route(incoming.event)
                 if route is None:
@@ -198,11 +200,11 @@ class Conversation:
 
     async def _start_concurrent(self, route: Route, message: Message) -> None:
         connection = self._connection
-        limit = self._namespace.limits.inbox_messages
-        if limit is not None and len(self._concurrent) >= limit:
+        size = connection.inbox.size
+        if self._full():
             # While it waits for a place it is this task's message, and can be cancelled as such.
             self._handling = (route, message)
-            while len(self._concurrent) >= limit:
+            while self._full():
                 connection.read_ahead()
                 await self.one_ended()
             if self.stage.interrupted_by is not None:
@@ -214,9 +216,20 @@ class Conversation:
                 return
             stage.end_within(self._namespace.limits.linger)
         self._concurrent[stage] = (route, message)
-        connection.running.background.spawn(self._run_concurrent, stage, route, message)
+        self._concurrent_bytes += size
+        connection.running.background.spawn(self._run_concurrent, stage, route, message, size)
 
-    async def _run_concurrent(self, stage: Stage, route: Route, message: Message) -> None:
+    def _full(self) -> bool:
+        """Whether as much is handled at once as may wait in the inbox."""
+        limits = self._namespace.limits
+        most, most_bytes = limits.inbox_messages, limits.max_message_bytes
+        return (most is not None and len(self._concurrent) >= most) or (
+            most_bytes is not None and self._concurrent_bytes >= most_bytes
+        )
+
+    async def _run_concurrent(
+        self, stage: Stage, route: Route, message: Message, size: int
+    ) -> None:
         try:
             with stage.scope:
                 try:
@@ -230,6 +243,7 @@ class Conversation:
             await self._answer_interrupted((route, message), stage.reason)
         finally:
             del self._concurrent[stage]
+            self._concurrent_bytes -= size
             if self._one_ended is not None:
                 self._one_ended.set()
                 self._one_ended = None

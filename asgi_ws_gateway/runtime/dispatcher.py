@@ -14,7 +14,7 @@ from ..limits import DEFAULT
 from ..protocol.messages import RESERVED_EVENTS, Failure, Message, error_data
 from ..routing.table import Hook, Kind, Namespace, Route
 from .emission import Emission
-from .invoke import Interrupted, Stage
+from .invoke import Interrupted, Stage, as_failure
 from .log import quoted
 from .origin import Origin
 from .patience import CLEANUP_SECONDS
@@ -83,20 +83,28 @@ class Dispatcher:
                 await self._stream(route, message, value, subject, origin, stage, timeout)
         except Interrupted:
             raise
-        except MessageRejected as error:
-            await self.fail(_rejection(error, message), origin)
-        except Exception as error:
-            rejection = await self._failed(error, route, message, origin, stage)
+        except BaseException as raised:
+            failed = as_failure(raised)
+            rejection = _rejection(failed, message)
+            if rejection is None:
+                rejection = await self._failed(failed, route, message, origin, stage)
             await self.fail(rejection, origin)
         else:
             seconds = perf_counter() - started if started else 0.0
             self._telemetry.handled(origin.peer, route.event, seconds)
 
+    async def refuse(self, failure: Failure, origin: Origin) -> None:
+        """Answers what no handler could make sense of."""
+        origin.complaints.warn(
+            logger, "refused", "Refused a message of peer %s: %s", origin.id, failure.code
+        )
+        await self.fail(failure, origin)
+
     async def refuse_unknown(self, message: Message, origin: Origin) -> None:
         """Answers an event that nothing handles."""
         origin.complaints.warn(
             logger,
-            "unknown_event",
+            "refused",
             "No message handler for event %s in namespace %s",
             quoted(message.event),
             quoted(origin.peer.namespace),
@@ -112,14 +120,15 @@ class Dispatcher:
     def error(self, failure: Failure, origin: Origin) -> str | bytes:
         """A failure as its client is told, counted."""
         known = failure.event if failure.event in self._namespace.routes else None
-        self._telemetry.failed(origin.peer, known, failure.code)
         try:
-            return self._codec.encode("error", error_data(failure), failure.id)
+            payload = self._codec.encode("error", error_data(failure), failure.id)
         except EncodeError as error:
             text = "What a MessageRejected says cannot be encoded"
             origin.complaints.error(logger, text, text, error=error)
-            bare = Failure("handler_failed", failure.event, failure.id)
-            return self._codec.encode("error", error_data(bare), failure.id)
+            failure = Failure("handler_failed", failure.event, failure.id)
+            payload = self._codec.encode("error", error_data(failure), failure.id)
+        self._telemetry.failed(origin.peer, known, failure.code)
+        return payload
 
     async def run_hook(self, hook: Hook, stage: Stage, timeout: float | None, *args: Any) -> Any:
         """Runs a hook; raises what it raises."""
@@ -207,8 +216,9 @@ class Dispatcher:
                 label = hook.label
                 origin.complaints.error(logger, label, "%s failed", label, error=failure)
                 answer = None
-            if isinstance(answer, MessageRejected):
-                return _rejection(answer, message)
+            said = _rejection(answer, message)
+            if said is not None:
+                return said
         return Failure("handler_failed", message.event, message.id)
 
 
@@ -221,7 +231,12 @@ async def _next(generator: Any, thrown: BaseException | None) -> Any:
         return _END
 
 
-def _rejection(error: MessageRejected, message: Message) -> Failure:
-    return Failure(
-        str(error.code), message.event, message.id, text=str(error.message), extra=error.data
-    )
+def _rejection(answer: Any, message: Message) -> Failure | None:
+    """What a `MessageRejected` says; `None` of anything else, and of one that cannot be read."""
+    if not isinstance(answer, MessageRejected):
+        return None
+    try:
+        code, text, data = str(answer.code), str(answer.message), answer.data
+    except Exception:  # a subclass that left out __init__, or a text that is none
+        return None
+    return Failure(code, message.event, message.id, text=text, extra=data)

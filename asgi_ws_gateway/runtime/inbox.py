@@ -17,6 +17,7 @@ import anyio
 from ..protocol.messages import Failure, Message, MessageId
 from .background import Background
 from .transport import Disconnected, Transport
+from .turn import Turn
 from .writer import Writer
 
 __all__ = ["Inbox"]
@@ -29,21 +30,27 @@ class Inbox:
         transport: Where from.
         background: Runs the reader.
         writer: The peer's way out; while it is over half full, nothing is read that adds to it.
-        limit: How many messages may wait before the reading stops.
+        turn: How long the connection's own task has had the event loop.
+        max_messages: How many may wait before the reading stops.
+        max_bytes: How many characters or bytes of messages, in all. What was read of them may take
+            thirty times as much memory.
         read: Says what a payload means; `None` for what needs no handling any more.
         on_disconnect: Called once, when the client is gone.
 
     Attributes:
         awaited: Whether the connection's task waits in `next`, and so may be cancelled.
         paused: Whether nothing is read, whatever the client sends.
+        size: Characters or bytes of the message that `next` returned last.
     """
 
     __slots__ = (
         "_background",
+        "_bytes",
         "_ended",
         "_held",
         "_idle",
-        "_limit",
+        "_max_bytes",
+        "_max_messages",
         "_on_disconnect",
         "_out",
         "_read",
@@ -52,11 +59,13 @@ class Inbox:
         "_room",
         "_stopped",
         "_transport",
+        "_turn",
         "_waiting",
         "_wanted",
         "_writer",
         "awaited",
         "paused",
+        "size",
     )
 
     def __init__(
@@ -64,7 +73,9 @@ class Inbox:
         transport: Transport,
         background: Background,
         writer: Writer,
-        limit: int | None,
+        turn: Turn,
+        max_messages: int | None,
+        max_bytes: int | None,
         *,
         read: Callable[[str | bytes], Message | Failure | None],
         on_disconnect: Callable[[int, str], None],
@@ -72,10 +83,13 @@ class Inbox:
         self._transport = transport
         self._background = background
         self._writer = writer
-        self._limit = inf if limit is None else limit
+        self._turn = turn
+        self._max_messages = inf if max_messages is None else max_messages
+        self._max_bytes = inf if max_bytes is None else max_bytes
         self._read = read
         self._on_disconnect = on_disconnect
-        self._waiting: deque[Message | Failure] = deque()
+        self._waiting: deque[tuple[Message | Failure, int]] = deque()
+        self._bytes = 0
         self._ended = False
         self._stopped = False
         self._receiving = False
@@ -87,6 +101,7 @@ class Inbox:
         self._out: anyio.Event | None = None
         self.awaited = False
         self.paused = False
+        self.size = 0
 
     @property
     def idle(self) -> bool:
@@ -110,7 +125,10 @@ class Inbox:
             if self._waiting:
                 if self._room is not None:
                     self._room.set()
-                return self._waiting.popleft()
+                self._turn.begin()
+                waited, self.size = self._waiting.popleft()
+                self._bytes -= self.size
+                return waited
             self._tell_idle()
             if self._ended or self._stopped:
                 raise Disconnected(0)
@@ -127,9 +145,12 @@ class Inbox:
             finally:
                 self.awaited = False
                 self._wanted = None
+            self._turn.begin()
             incoming = self._read(payload)
             if incoming is not None:
+                self.size = len(payload)
                 return incoming
+            await self._turn.give_way()
 
     def read_ahead(self) -> None:
         """Starts the reader, unless it runs or there is nothing more to come."""
@@ -157,9 +178,10 @@ class Inbox:
 
     def withdraw(self, id: MessageId) -> Message | None:
         """Takes back a message that has not been handed out."""
-        for incoming in self._waiting:
+        for index, (incoming, size) in enumerate(self._waiting):
             if isinstance(incoming, Message) and incoming.id == id:
-                self._waiting.remove(incoming)
+                del self._waiting[index]  # `remove` would compare the data of all before it
+                self._bytes -= size
                 return incoming
         return None
 
@@ -168,6 +190,7 @@ class Inbox:
         self._stopped = True
         if rest:
             self._waiting.clear()
+            self._bytes = 0
         self._tell_idle()
 
     async def _receive(self) -> str | bytes:
@@ -201,8 +224,9 @@ class Inbox:
                 self._wanted.set()
 
     async def _read_until_wanted(self) -> None:
+        turn = Turn()
         while self._wanted is None or not self._waiting:
-            if len(self._waiting) >= self._limit:
+            if len(self._waiting) >= self._max_messages or self._bytes >= self._max_bytes:
                 self.paused = True
                 self._room = anyio.Event()
                 await self._room.wait()
@@ -211,9 +235,13 @@ class Inbox:
                 if self._wanted is not None:
                     return
                 continue
-            incoming = self._read(await self._receive())
+            payload = await self._receive()
+            turn.begin()
+            incoming = self._read(payload)
             if incoming is not None:
-                self._waiting.append(incoming)
+                self._waiting.append((incoming, len(payload)))
+                self._bytes += len(payload)
+            await turn.give_way()
 
     def _end(self, end: Disconnected) -> None:
         self._ended = True

@@ -14,18 +14,24 @@ from typing import Any, TypeVar, cast
 
 import anyio
 
-from .background import Background, cancellations, cancelled_by_itself, raise_if_cancelled
+from .background import (
+    Background,
+    cancellations,
+    cancelled_by_itself,
+    holds,
+    raise_if_cancelled,
+)
 from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
 
-__all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "resume"]
+__all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "as_failure", "resume"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-_PASSING = (Exception, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What user code may raise and we do not take for something else."""
+_FATAL = (KeyboardInterrupt, SystemExit)
+"""What is meant for the whole process."""
 
 
 class Reason(Enum):
@@ -47,6 +53,26 @@ class Abandoned(Interrupted):
 
     Scopes and task groups that it has entered are still open in its task, which should end soon.
     """
+
+
+def as_failure(error: BaseException) -> Exception:
+    """What a validator, a strategy or a codec has raised, which may be anybody's.
+
+    Raises:
+        BaseException: The same, if it is not theirs to raise.
+    """
+    if isinstance(error, Exception):
+        return error
+    if holds(error, (anyio.get_cancelled_exc_class(), GeneratorExit, *_FATAL)):
+        raise error
+    failure = _no_exception(error)
+    failure.__cause__ = error
+    return failure
+
+
+def _no_exception(error: BaseException) -> Exception:
+    """In place of what libraries derive from BaseException, asyncio's cancellation on trio too."""
+    return RuntimeError(f"it raised {type(error).__name__}, which is no Exception")
 
 
 @types.coroutine
@@ -187,10 +213,12 @@ class Stage:
         if isinstance(error, BaseExceptionGroup):
             # trio: what children raised while they were cancelled comes beside their cancellation.
             group = cast("BaseExceptionGroup[BaseException]", error)
-            error = group.split(anyio.get_cancelled_exc_class())[1] or group
-        elif not isinstance(error, _PASSING):
-            # What libraries derive from BaseException, asyncio's cancellation under trio included.
-            error = RuntimeError(f"it raised {type(error).__name__}, which is no Exception")
+            rest = group.split(anyio.get_cancelled_exc_class())[1]
+            if rest is None and (self.scope.cancel_called or not cancelled_by_itself()):
+                return group
+            error = rest or group
+        if not isinstance(error, Exception | GeneratorExit) and not holds(error, _FATAL):
+            error = _no_exception(error)
         if isinstance(error, Abandoned):
             return error
         if self.scope.cancel_called and isinstance(error, Exception):
@@ -251,10 +279,18 @@ class Stage:
             self._patience = None
 
 
+class _GivenUp(BaseException):
+    """The last that user code hears."""
+
+
 def _abandon(call: Coroutine[Any, Any, Any]) -> None:
     name = getattr(call, "__qualname__", repr(call))
     logger.error("%s does not end although it was cancelled: abandoned", name)
     try:
+        # `close` would leave asynchronous generators as they are.
+        call.throw(_GivenUp())
         call.close()
-    except (Exception, anyio.get_cancelled_exc_class()):
-        logger.debug("%s could not be closed", name, exc_info=True)
+    except BaseException as error:
+        if holds(error, _FATAL):
+            raise
+        logger.debug("What %s did about it", name, exc_info=True)

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ..observers import Observer
 from ..peer import Peer
@@ -15,6 +15,10 @@ from .log import Complaints
 __all__ = ["Stats", "Telemetry"]
 
 logger = logging.getLogger(__name__)
+
+LONGEST_CODE: Final = 64
+MOST_CODES: Final = 256
+"""Codes of errors that are counted each for itself."""
 
 
 @dataclass(slots=True)
@@ -100,6 +104,10 @@ class Telemetry:
 
     def failed(self, peer: Peer[Any], event: str | None, code: str) -> None:
         """A message failed; `event` only if it is registered."""
+        if code not in self.stats.failed and (
+            len(code) > LONGEST_CODE or len(self.stats.failed) >= MOST_CODES
+        ):
+            code = "rejected"  # a handler's own codes may be a client's words
         self.stats.failed[code] += 1
         if self.observed:
             self._tell(lambda observer: observer.failed(peer, event, code))

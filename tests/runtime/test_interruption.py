@@ -88,7 +88,7 @@ class Slow:
         await self._wait()
         yield 2
 
-    @message("blocks", timeout=SOON)
+    @message("blocks", timeout=0.25)  # enough for its thread to begin on a busy machine
     def blocks(self) -> str:
         self.thread.wait(10)
         return "too late"
