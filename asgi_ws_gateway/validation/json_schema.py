@@ -26,8 +26,9 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import specification_with
 
 from ..errors import ConfigurationError, Issue, ValidationFailed
+from .descent import VERDICTS, Node
 from .issues import list_issues, pointer
-from .keywords import SLOW_FORMATS, VERDICTS, Node, keywords
+from .keywords import SLOW_FORMATS, keywords
 from .patterns import PatternError, compile_pattern, is_plain, to_python
 
 __all__ = ["JSONSchemaValidator"]

@@ -10,7 +10,7 @@ from jsonschema._utils import equal
 
 from asgi_ws_gateway.errors import ValidationFailed
 from asgi_ws_gateway.validation import JSONSchemaValidator
-from asgi_ws_gateway.validation.keywords import equality_key
+from asgi_ws_gateway.validation.equality import equality_key
 
 # Few values, so that equal ones are met: 0 and False and 0.0, 1 and True and 1.0.
 VALUES = st.recursive(
