@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import logging
+import sys
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
-__all__ = ["Complaints", "quoted"]
+__all__ = ["Complaints", "Tamed", "quoted", "tamed"]
 
 _LONGEST: Final = 64
+_LONGEST_TEXT: Final = 512
 _INTERVAL: Final = 10.0
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, longest: int = _LONGEST) -> str:
     """Text from outside for a log line: printable ASCII in quotes, cut at 64 characters."""
-    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    cut = text if len(text) <= longest else f"{text[:longest]}..."
     return '"' + ascii(cut)[1:-1].replace('"', '\\"') + '"'
+
+
+class Tamed(Exception):
+    """Stands for an exception whose text is too long for a log, or would break its lines."""
+
+
+def tamed(error: BaseException) -> BaseException:
+    """An exception for a log: the same, unless somebody else may have had a say in its text.
+
+    What stands in for it has its traceback, and names its type; so do those it came from.
+    """
+    given: BaseException | None = error
+    chain: list[BaseException] = []
+    while given is not None and given not in chain:
+        chain.append(given)
+        hidden = given.__suppress_context__
+        given = given.__cause__ or (None if hidden else given.__context__)
+    if all(map(_harmless, chain)):
+        return error
+    cause: BaseException | None = None
+    for each in reversed(chain):
+        kind = type(each)
+        # Of the same name, by which logs are read and errors grouped.
+        named = type(kind.__name__, (Tamed,), {"__module__": kind.__module__})
+        kept = named(quoted(_text(each), _LONGEST_TEXT)).with_traceback(each.__traceback__)
+        kept.__cause__, cause = cause, kept
+    assert cause is not None
+    return cause
+
+
+def _harmless(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(_harmless, group.exceptions))
+    text = _text(error)
+    return len(text) <= _LONGEST_TEXT and text.isprintable()
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 class Complaints:
@@ -79,4 +124,9 @@ class Complaints:
         silenced = self._silenced.pop(kind, 0)
         if silenced:
             text, args = f"{text} (and %d more like it before)", (*args, silenced)
-        logger.log(level, text, *args, exc_info=error, stacklevel=3)
+        told = None if error is None else tamed(error)
+        try:
+            logger.log(level, text, *args, exc_info=told, stacklevel=3)
+        except Exception:
+            # A handler of the application's own. The connection it came from is not to blame.
+            print(f"logging failed: {text % args}", file=sys.stderr)
