@@ -49,6 +49,8 @@ class Server:
         client_codes: The application learns the client's close code; else it is always 1006.
         lost_code: What the application learns when the connection breaks.
         tells_departure_early: A client that leaves during the handshake is noticed.
+        answers_header_floods: A request with over 128 headers, or 8 KiB in one, is answered.
+        inflates_within_limits: A compression bomb is noticed before it has grown.
         pushes_back: A send waits while the client does not read.
         sigterm_codes: What clients see on SIGTERM; 1006 is an end without a close.
         waits_on_sigterm: A connection whose handler runs is given the time to end.
@@ -68,6 +70,8 @@ class Server:
     client_codes: Capability = YES
     lost_code: int = 1006
     tells_departure_early: Capability = YES
+    answers_header_floods: Capability = YES
+    inflates_within_limits: Capability = YES
     pushes_back: Capability = YES
     sigterm_codes: frozenset[int] = frozenset({1012})
     waits_on_sigterm: Capability = YES
@@ -100,6 +104,14 @@ class Server:
         return code if self.client_codes else 1006
 
 
+_WSPROTO: Final = {
+    "inflates_within_limits": no("wsproto 1.3 inflates all it is given, then looks at its size")
+}
+_WEBSOCKETS: Final = {
+    "answers_header_floods": no("websockets 17.4 raises at that, and uvicorn then says nothing")
+}
+
+
 def _uvicorn(name: str, websockets: str, loop: str) -> Server:
     return Server(
         name=name,
@@ -108,6 +120,7 @@ def _uvicorn(name: str, websockets: str, loop: str) -> Server:
             *("--ws", websockets, "--loop", loop, "--no-access-log"),
         ),
         lost_code=1005,
+        **_WSPROTO if websockets == "wsproto" else _WEBSOCKETS,
     )
 
 
@@ -116,6 +129,7 @@ def _hypercorn(worker: str) -> Server:
         name=f"hypercorn-{worker}",
         arguments=("-m", "hypercorn", "-b", "127.0.0.1:{port}", "-w", "1", "-k", worker, "{app}"),
         client_codes=no("hypercorn says 1006 for every departure"),
+        inflates_within_limits=_WSPROTO["inflates_within_limits"],
         # Three seconds after the signal it cancels the applications; ours then close with 1012.
         sigterm_codes=frozenset({1012}),
     )

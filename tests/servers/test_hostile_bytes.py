@@ -174,9 +174,6 @@ MEMORY: Final[dict[str, tuple[Callable[[int], bytes], tuple[int, int], str]]] = 
 ALLOWED: Final = 64
 """MiB that one such client may cost; what a server takes beyond it is its own affair."""
 
-WASTEFUL: Final = frozenset({"uvicorn-wsproto", "hypercorn-asyncio", "hypercorn-trio"})
-"""Here a bomb costs more: wsproto (1.3) inflates all that it is given, then looks at its size."""
-
 
 class Memory:
     """What a server's processes hold, in MiB, and held at most since this was made."""
@@ -236,16 +233,11 @@ async def test_a_client_costs_little_memory_and_nobody_else_a_message(
     before = effort.figures.get(done, ("", ""))[1]
     told = f"{served.server.name} {grown:.0f} MiB"
     effort.figure(done, f"at most {ALLOWED} MiB more", f"{before}, {told}" if before else told)
-    wasteful = case == "bomb" and served.server.name in WASTEFUL
+    wasteful = case == "bomb" and not served.server.inflates_within_limits
     assert grown < (4 * size if wasteful else ALLOWED)
 
 
 # Handshakes.
-
-
-LEFT_WAITING: Final = frozenset({"uvicorn", "uvicorn-uvloop"})
-"""Here nobody is told who sends more than 128 headers, or 8 KiB in one: websockets (17.4) raises at
-that, and uvicorn (0.54) then says nothing."""
 
 
 async def answer(
@@ -260,7 +252,7 @@ async def answer(
         (b"Sec-WebSocket-Version", b"13"),
         *headers,
     ]
-    if served.server.name in LEFT_WAITING and (
+    if not served.server.answers_header_floods and (
         len(pairs) > 128 or any(len(part) > 8000 for part in (target, *dict(pairs).values()))
     ):
         return 0, b""
