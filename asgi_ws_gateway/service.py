@@ -161,8 +161,11 @@ class WebSocketService:
             Exception: What the `lifespan` raised.
         """
         while True:
+            lifetime = self._current_lifetime()
+            if lifetime.running is not None and not lifetime.running.background.here:
+                raise RuntimeError("the service runs already, in another event loop")
             try:
-                return await self._current_lifetime().start()
+                return await lifetime.start()
             except StartCancelled:
                 pass
 
@@ -315,7 +318,7 @@ class WebSocketService:
     def running(self) -> Running:
         """What its connections share. Raises `ServiceNotRunning`."""
         lifetime = self._lifetime
-        if lifetime is None or lifetime.running is None:
+        if lifetime is None or lifetime.running is None or lifetime.running.background.ended:
             raise ServiceNotRunning(
                 "the service does not run: enter it with `async with service`, or serve its "
                 "GatewayMiddleware"
@@ -351,11 +354,14 @@ class WebSocketService:
         return await running.background.hand_over_sync(call, running, *args)
 
     def _current_lifetime(self) -> Lifetime:
-        if self._lifetime is not None:
-            return self._lifetime
+        lifetime = self._lifetime
+        if lifetime is not None and (
+            lifetime.running is None or not lifetime.running.background.ended
+        ):
+            return lifetime
         lifespan = self._lifespan
         self._dispatchers.clear()
-        self._lifetime = Lifetime(
+        self._lifetime = lifetime = Lifetime(
             self._table,
             self.telemetry,
             limits=self.limits,
@@ -363,9 +369,10 @@ class WebSocketService:
             lifespan=None if lifespan is None else lambda: lifespan(self),
             codec=self._defaults.codec,
             check_outgoing=self._check_outgoing,
-            on_end=self._forget,
+            on_end=lambda: self._forget(lifetime),
         )
-        return self._lifetime
+        return lifetime
 
-    def _forget(self) -> None:
-        self._lifetime = None
+    def _forget(self, lifetime: Lifetime | None) -> None:
+        if self._lifetime is lifetime:
+            self._lifetime = None

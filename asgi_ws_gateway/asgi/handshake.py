@@ -116,6 +116,7 @@ async def _serve(
         running.telemetry.refused(namespace.pattern.text, "left")
         return
     if running.draining_since is not None:
+        running.telemetry.refused(namespace.pattern.text, "draining")
         await transport.close(*GOING_DOWN)
         return
     try:

@@ -39,6 +39,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+STOP_SECONDS: Final = 1.0
+"""For cancelled tasks to end in."""
+
 
 def on_trio() -> bool:
     """Whether the running event loop is trio's."""
@@ -145,9 +148,16 @@ class Background:
         await started.wait()
 
     async def stop(self) -> None:
-        """Cancels all that still runs, and waits until it has ended."""
+        """Cancels all that still runs, and waits until it has ended.
+
+        It gives up on what does not let itself be cancelled, such as a server's send.
+        """
         self._stopping.set()
-        await self._ended.wait()
+        with anyio.move_on_after(STOP_SECONDS):
+            await self._ended.wait()
+        if not self._ended.is_set():
+            logger.error("Abandoned background tasks that do not end")
+            self._end()
 
     def spawn(self, call: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Starts a task. What it raises is logged, and harms no other."""
@@ -214,7 +224,7 @@ class Background:
     @property
     def ended(self) -> bool:
         """Whether it is over, by `stop` or with its event loop."""
-        return self._ended.is_set()
+        return self._ended.is_set() or self._loop_is_closed()
 
     @property
     def here(self) -> bool:
@@ -257,8 +267,17 @@ class Background:
                 await self._stopping.wait()
                 self._group.cancel_scope.cancel()
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._ended.is_set():
             self._ended.set()
             self._on_end()
+
+    def _loop_is_closed(self) -> bool:
+        """Whether the loop was closed although tasks were left in it; trio ends them all."""
+        is_closed = getattr(self._token.native_token, "is_closed", None)
+        return is_closed is not None and is_closed()
 
     async def _guard(self, call: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
         try:

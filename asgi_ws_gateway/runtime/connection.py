@@ -19,6 +19,7 @@ from ..peer import BlockingPeer, Peer
 from ..protocol.close_codes import (
     ABNORMAL,
     GOING_DOWN,
+    HEARTBEAT_TIMEOUT,
     INTERNAL_ERROR,
     RATE_LIMITED,
     TOO_SLOW,
@@ -45,6 +46,9 @@ from .writer import Writer
 __all__ = ["Connection"]
 
 logger = logging.getLogger(__name__)
+
+_FAULTS = (TOO_SLOW, RATE_LIMITED, HEARTBEAT_TIMEOUT)
+"""Of the client: told to whoever looks after the server, though not for each of many."""
 
 
 class Connection:
@@ -274,6 +278,10 @@ class Connection:
         if self.ending is not None:
             return False
         self.ending = cause
+        if cause in _FAULTS:
+            self.running.telemetry.complaints.warn(
+                logger, cause.reason, "Closed peer %s (%d): %s", self.id, cause.code, cause.reason
+            )
         self.running.hub.remove(self)
         self._heart.stop()
         for question in self.session.asks.values():
@@ -292,7 +300,8 @@ class Connection:
         """Hands the close to the server. Nobody is in `receive` or `send` by then."""
         assert self.ending is not None
         try:
-            await self.inbox.stop()
+            with anyio.move_on_after(SHUTDOWN_SECONDS):  # for a receive that cannot be cancelled
+                await self.inbox.stop()
             with anyio.move_on_after(self.limits.send_timeout):
                 if flush:
                     await self.writer.flushed()
@@ -363,7 +372,7 @@ class Connection:
         self._end(ending)
         self.inbox.refuse()
         rooms = frozenset(self.joined)
-        self.peer.relink(GoneLink(self.running, self.peer.namespace, rooms))
+        self.peer.relink(GoneLink(self.running, self.peer, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)
 
     # What arrives.

@@ -127,6 +127,7 @@ class Stage:
 
     __slots__ = (
         "_background",
+        "_closed",
         "_on_suspend",
         "_patience",
         "_task",
@@ -140,6 +141,7 @@ class Stage:
         self._background = background
         self._on_suspend = on_suspend
         self._until = inf
+        self._closed = False
         self._task: Any = None
         self._patience: Patience | None = None
         self.interrupted_by: Reason | None = None
@@ -217,7 +219,9 @@ class Stage:
             if rest is None and (self.scope.cancel_called or not cancelled_by_itself()):
                 return group
             error = rest or group
-        if not isinstance(error, Exception | GeneratorExit) and not holds(error, _FATAL):
+        if isinstance(error, GeneratorExit) and self._closed:
+            return error
+        if not isinstance(error, Exception) and not holds(error, _FATAL):
             error = _no_exception(error)
         if isinstance(error, Abandoned):
             return error
@@ -260,6 +264,7 @@ class Stage:
         self.interrupted_by = None
 
     def _before_throw(self, error: BaseException) -> None:
+        self._closed = isinstance(error, GeneratorExit)
         if isinstance(error, anyio.get_cancelled_exc_class()):
             # What is not cancelled by our scope is cancelled by the server, which wants to end.
             own = self.scope.cancel_called

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import ref
 
 import anyio
 
 from ..errors import AskRejected, AskTimeout, LimitReached, PeerClosed, ServiceNotRunning
 from ..limits import DEFAULT
+from ..peer import Peer
 from ..protocol.audience import Audience, Delivery, DeliveryReport, Everyone
 from ..protocol.close_codes import Close, check_code, cut_reason
 from ..protocol.messages import Answer
@@ -107,6 +109,9 @@ class ConnectionLink:
 
     def join(self, room: str) -> bool:
         connection = self._connection
+        background = connection.running.background
+        if not background.here:
+            return background.run_sync(self.join, room)
         if type(room) is not str or not room:
             raise ValueError(f"a room's name is a str that is not empty, not {room!r}")
         if connection.ending is not None:
@@ -122,6 +127,9 @@ class ConnectionLink:
 
     def leave(self, room: str) -> bool:
         connection = self._connection
+        background = connection.running.background
+        if not background.here:
+            return background.run_sync(self.leave, room)
         if connection.ending is not None:
             return False
         connection.running.hub.leave(connection, room)
@@ -138,6 +146,7 @@ class ConnectionLink:
     async def _send(self, event: str, payload: str | bytes, key: tuple[str, str] | None) -> bool:
         connection = self._connection
         if connection.ending is not None:
+            connection.running.telemetry.dropped(connection.peer, "gone", 1)
             return False
         if current.get() == connection.id:
             await connection.make_room([payload])
@@ -159,11 +168,12 @@ class GoneLink:
     not keep queues and buffers with it.
     """
 
-    __slots__ = ("_namespace", "_rooms", "_running")
+    __slots__ = ("_namespace", "_peer", "_rooms", "_running")
 
-    def __init__(self, running: Running, namespace: str, rooms: frozenset[str]) -> None:
+    def __init__(self, running: Running, peer: Peer[Any], rooms: frozenset[str]) -> None:
         self._running = running
-        self._namespace = namespace
+        self._namespace = peer.namespace
+        self._peer = ref(peer)  # which holds this
         self._rooms = rooms
 
     @property
@@ -175,6 +185,9 @@ class GoneLink:
         return self._rooms
 
     async def send(self, event: str, data: Any, latest: str | None) -> bool:
+        peer = self._peer()
+        if peer is not None:
+            self._running.telemetry.dropped(peer, "gone", 1)
         return False
 
     async def broadcast(

@@ -34,7 +34,7 @@ class Stats:
         failed: Messages answered with an error, by code.
         queued: Messages handed to a peer, each peer of a broadcast counted.
         dropped: Messages that a peer did not get, by reason: `overflow` (by policy), `closed` (they
-            waited when it was closed), `gone` (they came when it was closing).
+            waited when it was closed), `gone` (they came too late, or their sending failed).
         closed: Connections ended, by code.
         stale_answers: Answers to questions that were not, or no longer, open.
         server_faults: ASGI messages that made no sense.

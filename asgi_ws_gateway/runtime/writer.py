@@ -32,7 +32,7 @@ class Writer:
         on_lost: Called when the transport fails: the peer is gone.
         on_stuck: Called when one send hangs for `limits.send_timeout`.
         on_dropped: Called when messages are lost, with the reason and how many: `overflow` by
-            policy, `closed` with the outbox, `gone` because they came too late.
+            policy, `closed` with the outbox, `gone` because the client was.
 
     Attributes:
         idle: Nothing is under way, nothing waits.
@@ -109,8 +109,7 @@ class Writer:
             return Verdict.QUEUED
         except (Exception, CancelledError):
             # Nobody can have cancelled us between two steps: the server's send was, by itself.
-            self.stop()
-            self._on_lost()
+            self._lose()
             return Verdict.DROPPED
         self._start(steps, yielded)
         return Verdict.QUEUED
@@ -153,6 +152,12 @@ class Writer:
         if self._outbox:
             self._on_dropped("closed", self._outbox.clear())
 
+    def _lose(self) -> None:
+        """A send has failed, and its message is lost."""
+        self.stop()
+        self._on_dropped("gone", 1)
+        self._on_lost()
+
     def _queue(self, payload: str | bytes, answer: bool, key: tuple[str, str] | None) -> Verdict:
         outbox = self._outbox
         if outbox is None:
@@ -194,8 +199,7 @@ class Writer:
                     await self._transport.send(payload)
         except BaseException as error:
             if not self._stopped:
-                self.stop()
-                self._on_lost()
+                self._lose()
             if not isinstance(error, Exception):
                 raise
         finally:
