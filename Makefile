@@ -9,6 +9,7 @@ PORT = 8000
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
+SOAKING = tests/reliability tests/servers/test_crowds.py tests/servers/test_hostile_bytes.py
 OUT_OF_PROCESS = tests/servers tests/frameworks tests/browser
 
 .PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser soak clean
@@ -46,9 +47,14 @@ test-browser: .venv/installed
 	scripts/install-chromium
 	$(PYTEST) tests/browser
 
-# The long versions of the tests that have two: about an hour. Writes docs/reference/reliability.md.
+# The long versions of the tests that have two, which write their figures into
+# docs/reference/reliability.md, and ten minutes of coverage-guided fuzzing.
 soak: .venv/installed
-	$(PYTEST) --soak --timeout=3600 tests/reliability tests/servers/test_crowds.py
+	$(BIN)/python -m pip install --quiet --group soak
+	mkdir -p build
+	$(BIN)/python tests/reliability/fuzz_decoder.py -max_total_time=600 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix=build/
+	$(PYTEST) --soak --timeout=3600 $(SOAKING)
 
 # The virtual environments, made again whenever what they hold may have changed.
 
