@@ -6,19 +6,21 @@ on its own.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+import anyio
 
 from ..errors import ConnectionRejected
 from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
+from ..runtime.background import harmless
 from ..runtime.invoke import Interrupted, Reason, Stage
-from ..runtime.log import quoted
+from ..runtime.log import Log, quoted
 from ..runtime.running import Running
 from ..runtime.telemetry import Telemetry
 from ..service import WebSocketService
@@ -28,7 +30,7 @@ from .types import ASGIReceive, ASGISend, Scope
 
 __all__ = ["handshake"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 HeaderPairs: TypeAlias = Iterable[tuple[str, str]]
 
@@ -108,9 +110,13 @@ async def _serve(
     request: ConnectionRequest,
     accept: Accept,
 ) -> None:
+    headers = _encode(cast("HeaderPairs", accept.headers))
     try:
-        await transport.accept(accept.subprotocol, _encode(cast("HeaderPairs", accept.headers)))
-    except Exception:
+        with anyio.fail_after(namespace.limits.send_timeout):
+            await transport.accept(accept.subprotocol, headers)
+    except BaseException as error:
+        if not harmless(error):
+            raise
         # The client has left: uvicorn raises, others tell with the first receive.
         logger.debug("The server did not take the accept", exc_info=True)
         running.telemetry.refused(namespace.pattern.text, "left")
@@ -131,12 +137,15 @@ async def _refuse(
 ) -> None:
     telemetry.refused(namespace.pattern.text, refusal.cause)
     try:
-        if refusal.close_code is not None:
-            await transport.accept(None, ())
-            await transport.close(refusal.close_code, cut_reason(refusal.reason))
-        else:
-            await transport.deny(refusal.status, refusal.reason, refusal.headers)
-    except Exception:
+        with anyio.fail_after(namespace.limits.send_timeout):
+            if refusal.close_code is not None:
+                await transport.accept(None, ())
+                await transport.close(refusal.close_code, cut_reason(refusal.reason))
+            else:
+                await transport.deny(refusal.status, refusal.reason, refusal.headers)
+    except BaseException as error:
+        if not harmless(error):
+            raise
         logger.debug("The server did not take a refusal: the client has left", exc_info=True)
 
 

@@ -6,15 +6,15 @@ router). Then we answer for them; nothing of theirs reaches the server.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
+from ..runtime.log import Log
 from ..service import WebSocketService
 from .types import ASGIApp, ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["lifespan"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 
 async def lifespan(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Literal, cast
@@ -12,7 +11,7 @@ from asgiref import compatibility
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
 from ..runtime.background import in_own_task
-from ..runtime.log import quoted
+from ..runtime.log import Log, quoted
 from ..service import WebSocketService
 from .handshake import handshake
 from .lifespan import lifespan
@@ -21,7 +20,7 @@ from .types import ASGIApp, ASGIReceive, ASGISend, Scope
 
 __all__ = ["GatewayMiddleware"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 _BYPASSES: Final = frozenset({"run", "run_task", "test_client"})
 """What would start or call the wrapped app around us, on frameworks that have it."""

@@ -6,23 +6,24 @@ uvicorn 0.54, hypercorn 0.18, daphne 4.2, granian 2.8.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Awaitable, Iterable
+from types import FunctionType
 from typing import Any, Final
 
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from ..protocol.close_codes import ABNORMAL, NO_STATUS, fallbacks
-from ..runtime.background import Background
+from ..runtime.background import Background, harmless
+from ..runtime.log import Log
 from ..runtime.telemetry import Telemetry
 from ..runtime.transport import Disconnected
 from .types import ASGIReceive, ASGISend, Message, Scope
 
 __all__ = ["ASGITransport"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 STOP_SECONDS: Final = 1.0
 """For a server's `receive` to let itself be cancelled."""
@@ -46,9 +47,22 @@ class ASGITransport:
         send: Of the connection.
         binary: Whether messages leave as bytes.
         telemetry: Counts what a server should not have sent.
+
+    Attributes:
+        direct: See `Transport.direct`.
     """
 
-    __slots__ = ("_ahead", "_binary", "_closed", "_receive", "_scope", "_send", "_telemetry")
+    __slots__ = (
+        "_ahead",
+        "_binary",
+        "_closed",
+        "_ended",
+        "_receive",
+        "_scope",
+        "_send",
+        "_telemetry",
+        "direct",
+    )
 
     def __init__(
         self,
@@ -66,6 +80,10 @@ class ASGITransport:
         self._telemetry = telemetry
         self._ahead: _Ahead | None = None
         self._closed = False
+        self._ended = False
+        # A function is somebody's middleware, but for daphne's. It may hold a time limit, which is
+        # tied to the task that it was begun in.
+        self.direct = not isinstance(send, FunctionType)
 
     # The handshake.
 
@@ -139,7 +157,9 @@ class ASGITransport:
                 await self._send({"type": "websocket.close", "code": attempt, "reason": reason})
                 self._closed = True
                 return
-            except Exception:
+            except BaseException as error:
+                if not harmless(error):
+                    raise
                 # The client may be gone, or daphne refuses the code: it is tried with another.
                 logger.debug("The server did not take close code %d", attempt, exc_info=True)
 
@@ -150,7 +170,7 @@ class ASGITransport:
         would keep it for good. granian (2.8), on the contrary, may end as a whole when anything is
         received after a close.
         """
-        if not self._closed or "granian" in sys.modules:
+        if not self._closed or self._ended or "granian" in sys.modules:
             return
         with anyio.move_on_after(DISCARD_SECONDS):
             try:
@@ -163,7 +183,10 @@ class ASGITransport:
         while True:
             try:
                 message = await self._receive()
-            except Exception:
+            except BaseException as error:
+                if not harmless(error):
+                    raise
+                self._ended = True
                 logger.exception("The server's receive failed; taken as a disconnect")
                 raise Disconnected(ABNORMAL) from None
             kind = message.get("type")

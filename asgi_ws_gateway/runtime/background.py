@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -21,12 +20,15 @@ from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
+from .log import Log
+
 __all__ = [
     "Background",
     "CancelledError",
     "call_soon",
     "cancellations",
     "cancelled_by_itself",
+    "harmless",
     "holds",
     "in_own_task",
     "on_trio",
@@ -37,7 +39,7 @@ CancelledError: Final = asyncio.CancelledError
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 STOP_SECONDS: Final = 1.0
 """For cancelled tasks to end in."""
@@ -52,12 +54,22 @@ def cancelled_by_itself() -> bool:
     """Whether a cancellation being handled came from user code, not from whoever runs this task.
 
     A handler that awaits a cancelled future raises asyncio's `CancelledError` although nobody
-    cancelled the handler. Under trio that exception cannot be made.
+    cancelled the handler. Under trio that exception cannot be made, but kept and raised again.
     """
     if on_trio():
-        return False
+        return anyio.current_effective_deadline() != -inf
     task = asyncio.current_task()
     return task is not None and task.cancelling() == 0
+
+
+def harmless(error: BaseException) -> bool:
+    """Whether an exception concerns nobody but the call that raised it.
+
+    So does a cancellation that nobody asked for: asyncio's, when what was awaited is cancelled.
+    """
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        return cancelled_by_itself()
+    return isinstance(error, Exception)
 
 
 def cancellations() -> int:
@@ -187,7 +199,10 @@ class Background:
                 await anyio.sleep(seconds)
                 call()
 
-        self.spawn(wait)
+        import trio
+
+        # Not in the group: when that is cancelled, somebody may still have to be given up.
+        trio.lowlevel.spawn_system_task(self._guard, wait, ())
         return scope.cancel
 
     def own_task(self) -> Any:
@@ -285,8 +300,12 @@ class Background:
         except Exception:
             logger.exception("A background task failed")
         except BaseException as error:
-            # One that passed would end the group, and with it the service for everybody.
-            passing = (anyio.get_cancelled_exc_class(), KeyboardInterrupt, SystemExit)
-            if holds(error, passing):
+            # One that passed would end the group, and with it the service for everybody: also a
+            # cancellation that is not the group's, but a future's, or of a handler's own task.
+            if holds(error, (KeyboardInterrupt, SystemExit)):
                 raise
+            if holds(error, (anyio.get_cancelled_exc_class(),)):
+                foreign = cancelled_by_itself() if on_trio() else not self._stopping.is_set()
+                if not foreign:
+                    raise
             logger.exception("A background task failed")

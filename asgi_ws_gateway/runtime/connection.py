@@ -7,7 +7,6 @@ waits (`writer`), one for every concurrent handler, and one that closes.
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -36,7 +35,7 @@ from .heart import Heart
 from .inbox import Inbox
 from .invoke import Interrupted, Stage
 from .link import ConnectionLink, GoneLink, Question, current
-from .log import Complaints
+from .log import Complaints, Log
 from .patience import SHUTDOWN_SECONDS
 from .running import Running
 from .transport import Transport
@@ -45,7 +44,7 @@ from .writer import Writer
 
 __all__ = ["Connection"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 _FAULTS = (TOO_SLOW, RATE_LIMITED, HEARTBEAT_TIMEOUT)
 """Of the client: told to whoever looks after the server, though not for each of many."""
@@ -299,6 +298,7 @@ class Connection:
     async def _close(self, flush: bool) -> None:
         """Hands the close to the server. Nobody is in `receive` or `send` by then."""
         assert self.ending is not None
+        assert self._closed is not None
         try:
             with anyio.move_on_after(SHUTDOWN_SECONDS):  # for a receive that cannot be cancelled
                 await self.inbox.stop()
@@ -306,12 +306,18 @@ class Connection:
                 if flush:
                     await self.writer.flushed()
             self.writer.stop()
+            # A timer as well as a scope: hypercorn shields its sends under trio (0.18).
+            forget = self.running.background.call_later(SHUTDOWN_SECONDS, self._give_up_closing)
             with anyio.move_on_after(SHUTDOWN_SECONDS):
                 await self.writer.flushed()
                 await self._transport.close(self.ending.code, self.ending.reason)
+            forget()
         finally:
-            if self._closed is not None:
-                self._closed.set()
+            self._closed.set()
+
+    def _give_up_closing(self) -> None:
+        assert self._closed is not None
+        self._closed.set()
 
     async def _conclude(self, cancelled: bool) -> None:
         # Each has its own time, and the hook its turn even if asyncio's cancellation comes twice.
@@ -321,7 +327,7 @@ class Connection:
                 if self.ending is None:
                     self._end(GOING_DOWN)
                     self.writer.refuse()
-                    await self._close(flush=True)
+                    self._start_closing(flush=True)
                 await self.closed()
                 if cancelled:
                     self._conversation.abort()
@@ -371,6 +377,7 @@ class Connection:
         ending = self.ending or GOING_DOWN
         self._end(ending)
         self.inbox.refuse()
+        self.writer.release()
         rooms = frozenset(self.joined)
         self.peer.relink(GoneLink(self.running, self.peer, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)

@@ -6,7 +6,6 @@ task of its own.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import anyio
@@ -18,6 +17,7 @@ from ..routing.table import Namespace, Route
 from .background import cancellations, raise_if_cancelled
 from .dispatcher import Dispatcher
 from .invoke import Abandoned, Interrupted, Reason, Stage
+from .log import Log
 from .patience import SHUTDOWN_SECONDS
 from .transport import Disconnected
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversation"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 
 class Conversation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from time import perf_counter
 from typing import Any
 
@@ -15,14 +14,14 @@ from ..protocol.messages import RESERVED_EVENTS, Failure, Message, error_data
 from ..routing.table import Hook, Kind, Namespace, Route
 from .emission import Emission
 from .invoke import Interrupted, Stage, as_failure
-from .log import quoted
+from .log import Log, quoted
 from .origin import Origin
 from .patience import CLEANUP_SECONDS
 from .running import Running
 
 __all__ = ["Dispatcher"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 _END = object()
 
@@ -153,9 +152,13 @@ class Dispatcher:
         peer = origin.blocking_peer if in_thread else origin.peer
         generator = route.call(subject, peer)
         thrown: BaseException | None = None
+        left: list[None] = []
         try:
             while True:
-                step = threads.run(next, generator, _END) if in_thread else _next(generator, thrown)
+                if in_thread:
+                    step = threads.run(_next_in_thread, generator, left)
+                else:
+                    step = _next(generator, thrown)
                 result = await stage.run(step, timeout)
                 if result is _END:
                     break
@@ -172,6 +175,7 @@ class Dispatcher:
                         raise
                     thrown = error
         finally:
+            left.append(None)
             await self._close_generator(route, generator, stage)
         if message.id is not None:
             await self._emission.acknowledge(None, message.id, origin)
@@ -185,7 +189,7 @@ class Dispatcher:
                 # In no scope of ours inside one of the generator's own, which it leaves.
                 await stage.run(generator.aclose(), CLEANUP_SECONDS)
         except Exception:
-            # A thread that is still in its step cannot be closed; it ends by itself.
+            # A thread that is still in its step cannot be closed; it does so when that ends.
             logger.debug("%s could not be closed", route.label, exc_info=True)
 
     async def _failed(
@@ -240,3 +244,11 @@ def _rejection(answer: Any, message: Message) -> Failure | None:
     except Exception:  # a subclass that left out __init__, or a text that is none
         return None
     return Failure(code, message.event, message.id, text=text, extra=data)
+
+
+def _next_in_thread(generator: Any, left: list[None]) -> Any:
+    """Closes it if nobody waits for the step any more: its last words block, too."""
+    value = next(generator, _END)
+    if left:
+        generator.close()
+    return value

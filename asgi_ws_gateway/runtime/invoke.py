@@ -5,7 +5,6 @@ Most handlers never suspend. Their first step is their last, and nothing at all 
 
 from __future__ import annotations
 
-import logging
 import types
 from collections.abc import Callable, Coroutine, Generator
 from enum import Enum, auto
@@ -21,11 +20,12 @@ from .background import (
     holds,
     raise_if_cancelled,
 )
+from .log import Log
 from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
 
 __all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "as_failure", "resume"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 T = TypeVar("T")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
@@ -15,13 +14,14 @@ from ..limits import Limits
 from ..protocol.codec import Codec
 from ..routing.table import RoutingTable
 from .background import Background
+from .log import Log
 from .running import Running
 from .telemetry import Telemetry
 from .threads import Runner, Threads
 
 __all__ = ["Lifespan", "Lifetime", "StartCancelled"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 STOP_SECONDS: Final = 1.0
 """What is left to disconnect hooks when the service stops."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from contextlib import suppress
 from time import monotonic
-from typing import Final, cast
+from typing import Any, Final, cast
 
-__all__ = ["Complaints", "Tamed", "quoted", "tamed"]
+__all__ = ["Complaints", "Log", "Tamed", "quoted", "tamed"]
 
 _LONGEST: Final = 64
 _LONGEST_TEXT: Final = 512
@@ -63,6 +65,26 @@ def _text(error: BaseException) -> str:
         return ""
 
 
+class Log(logging.LoggerAdapter[logging.Logger]):
+    """A module's logger, of which handlers and filters may fail: that is told on stderr.
+
+    Args:
+        name: The module's.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.getLogger(name))
+
+    def log(self, level: int, msg: object, *args: object, **options: Any) -> None:
+        """See `logging.Logger.log`."""
+        options["stacklevel"] = options.get("stacklevel", 1) + 1
+        try:
+            super().log(level, msg, *args, **options)
+        except Exception:
+            with suppress(Exception):
+                traceback.print_exc(file=sys.stderr)
+
+
 class Complaints:
     """What clients can make happen as often as they like: of each kind one line in ten seconds.
 
@@ -75,7 +97,7 @@ class Complaints:
         self._last: dict[str, float] = {}
         self._silenced: dict[str, int] = {}
 
-    def warn(self, logger: logging.Logger, kind: str, text: str, *args: object) -> None:
+    def warn(self, logger: Log, kind: str, text: str, *args: object) -> None:
         """Logs a warning, unless the same kind was logged just now.
 
         Args:
@@ -88,7 +110,7 @@ class Complaints:
 
     def error(
         self,
-        logger: logging.Logger,
+        logger: Log,
         kind: str,
         text: str,
         *args: object,
@@ -107,7 +129,7 @@ class Complaints:
 
     def _log(
         self,
-        logger: logging.Logger,
+        logger: Log,
         level: int,
         kind: str,
         text: str,
@@ -125,8 +147,4 @@ class Complaints:
         if silenced:
             text, args = f"{text} (and %d more like it before)", (*args, silenced)
         told = None if error is None else tamed(error)
-        try:
-            logger.log(level, text, *args, exc_info=told, stacklevel=3)
-        except Exception:
-            # A handler of the application's own. The connection it came from is not to blame.
-            print(f"logging failed: {text % args}", file=sys.stderr)
+        logger.log(level, text, *args, exc_info=told, stacklevel=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +9,11 @@ from typing import Any, Final
 
 from ..observers import Observer
 from ..peer import Peer
-from .log import Complaints
+from .log import Complaints, Log
 
 __all__ = ["Stats", "Telemetry"]
 
-logger = logging.getLogger(__name__)
+logger = Log(__name__)
 
 LONGEST_CODE: Final = 64
 MOST_CODES: Final = 256
@@ -138,6 +137,9 @@ class Telemetry:
         for observer in self._observers:
             try:
                 tell(observer)
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                # Of whatever kind: no cancellation of ours comes out of a plain call.
                 name = type(observer).__name__
                 self.complaints.error(logger, name, "An observer failed: %s", name, error=error)

@@ -80,9 +80,12 @@ class _Place:
                 result.close()
                 raise TypeError("a plain def returned a coroutine: make it an async def")
             return result
-        except SystemExit as error:
-            # It ends a thread. Passed on to the event loop it would end the server.
-            raise RuntimeError("it raised SystemExit") from error
+        except BaseException as error:
+            if isinstance(error, Exception):
+                raise
+            # SystemExit ends a thread. Passed on to the event loop it would end the server, and
+            # a cancellation would be taken for the server's.
+            raise RuntimeError(f"it raised {type(error).__name__}") from error
         finally:
             self._end()
 

@@ -24,6 +24,11 @@ class Transport(Protocol):
     runs: there are servers that lose messages, raise or block otherwise.
     """
 
+    @property
+    def direct(self) -> bool:
+        """Whether a send that one task has begun may be ended by another."""
+        ...
+
     async def receive(self) -> str | bytes:
         """Waits for the next message.
 

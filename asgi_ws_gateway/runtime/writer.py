@@ -15,7 +15,7 @@ import anyio
 from ..limits import Limits
 from ..protocol.codec import wire_size
 from ..protocol.outbox import Outbox, Verdict
-from .background import Background, CancelledError
+from .background import Background, CancelledError, harmless
 from .invoke import resume
 from .transport import Transport
 
@@ -73,7 +73,7 @@ class Writer:
         self._on_lost = on_lost
         self._on_stuck = on_stuck
         self._on_dropped = on_dropped
-        self._steps = background.steps_sends
+        self._steps = background.steps_sends and transport.direct
         self._outbox: Outbox | None = None
         self._draining: anyio.CancelScope | None = None
         self._idle_event: anyio.Event | None = None
@@ -100,8 +100,7 @@ class Writer:
         if not self._steps:
             self._start(None, payload)
             return Verdict.QUEUED
-        # Started here and, if it suspends, ended by the draining task. Servers' sends allow that;
-        # one wrapped in somebody's asyncio.timeout that suspends would not.
+        # Started here and, if it suspends, ended by the draining task.
         try:
             steps = self._transport.send(payload).__await__()
             yielded = next(steps)
@@ -158,6 +157,14 @@ class Writer:
         self._on_dropped("gone", 1)
         self._on_lost()
 
+    def release(self) -> None:
+        """Lets go of its peer: a send that the server never ends keeps the writer, and no more."""
+        self.stop()
+        self._on_lost = self._on_stuck = _nothing
+        self._on_dropped = _nothing
+        self._outbox = None
+        del self._transport
+
     def _queue(self, payload: str | bytes, answer: bool, key: tuple[str, str] | None) -> Verdict:
         outbox = self._outbox
         if outbox is None:
@@ -200,7 +207,7 @@ class Writer:
         except BaseException as error:
             if not self._stopped:
                 self._lose()
-            if not isinstance(error, Exception):
+            if not harmless(error):
                 raise
         finally:
             if self._forget_watch is not None:
@@ -232,3 +239,7 @@ class Writer:
         if self._room_event is not None:
             self._room_event.set()
             self._room_event = None
+
+
+def _nothing(*_: Any) -> None:
+    """Nobody is there any more to be told."""

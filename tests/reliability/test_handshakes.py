@@ -24,7 +24,7 @@ from asgi_ws_gateway import (
 from asgi_ws_gateway.testing import CloseInfo, ConnectionDenied, GatewayTestClient
 from asgi_ws_gateway.testing.scope import websocket_scope
 from tests.asgi.server import LEFT, Server, serving
-from tests.reliability.test_text_messages import CANARY, ERRORS
+from tests.reliability.test_canaries import CANARY, ERRORS
 
 
 @namespace("/open")
