@@ -698,6 +698,14 @@ async def test_who_enters_while_a_start_is_cancelled_starts_it_anew() -> None:
     assert service.health().reason == "not running"
 
 
+async def test_a_lifetime_that_ends_late_does_not_end_its_successor() -> None:
+    async with WebSocketService() as service:
+        running = service.running
+        # As an event loop in another thread may tell it, which has ended some time ago.
+        service._forget(None)
+        assert service.running is running
+
+
 async def test_a_disconnect_hook_may_use_what_the_lifespan_holds() -> None:
     log: list[Any] = []
 

@@ -120,6 +120,60 @@ def test_drop_oldest_drops_nothing_where_that_would_not_make_room() -> None:
     assert drained(outbox) == ["answer", "a"]
 
 
+def test_drop_newest_counts_all_that_it_loses() -> None:
+    outbox = filled("drop_newest", "a", "b", "c")
+    assert [outbox.push("d", 1) for _ in range(3)] == [DROPPED] * 3
+    assert outbox.dropped == 3
+
+
+@pytest.mark.parametrize(
+    ("answers", "size", "verdict"),
+    [
+        ([50], 50, QUEUED),
+        ([50], 51, DROPPED),
+        ([20, 30], 50, QUEUED),
+        ([30, 20], 51, DROPPED),
+        ([0, 0, 0], 90, QUEUED),
+        ([0, 0, 0, 0], 1, DROPPED),
+    ],
+)
+def test_drop_oldest_makes_room_beside_all_answers_that_wait(
+    answers: list[int], size: int, verdict: Verdict
+) -> None:
+    outbox = Outbox(100, 4, "drop_oldest")
+    for each in answers:
+        outbox.push("answer", each, answer=True)
+    while len(outbox) < 4:
+        outbox.push("a", 1)
+    assert outbox.push("b", size) is verdict
+    kept = [payload for payload in drained(outbox) if payload == "answer"]
+    assert len(kept) == len(answers)
+
+
+@pytest.mark.parametrize("leave", ["pop", "clear"])
+def test_answers_that_have_left_make_room_again(leave: str) -> None:
+    outbox = Outbox(100, 1, "drop_oldest")
+    for _ in range(3):
+        outbox.push("answer", 60, answer=True)
+    if leave == "pop":
+        assert drained(outbox) == ["answer"] * 3
+    else:
+        outbox.clear()
+    outbox.push("a", 10)
+    assert outbox.push("b", 1000) is QUEUED
+    assert drained(outbox) == ["b"]
+
+
+def test_answers_that_have_left_make_room_beside_those_that_wait() -> None:
+    outbox = Outbox(100, 3, "drop_oldest")
+    outbox.push("answer", 60, answer=True)
+    outbox.push("other", 30, answer=True)
+    assert outbox.pop() == "answer"
+    outbox.push("a", 60)
+    assert outbox.push("b", 70) is QUEUED
+    assert drained(outbox) == ["other", "b"]
+
+
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])
 def test_an_answer_is_queued_however_full_it_is_and_drops_nothing(overflow: Overflow) -> None:
     outbox = filled(overflow, "a", "b", "c")

@@ -55,6 +55,7 @@ def test_the_normal_form_has_a_leading_slash_and_lacks_one_trailing_slash(
         ("/ws/ws/chat", "/ws", "/ws/chat"),
         ("/WS/chat", "/ws", "/WS/chat"),
         ("/a/ws/chat", "/ws", "/a/ws/chat"),
+        ("/X/chat", "/X/", "/chat"),
     ],
 )
 def test_a_root_path_is_taken_off_when_it_is_whole_segments_at_the_start(
@@ -152,7 +153,7 @@ def test_patterns_of_one_shape_are_duplicates_and_the_first_stays() -> None:
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("", "the path is empty"),
+        ("", r'^the path is empty; the root is "/"$'),
         ("/rooms/{id}x", "whole segment"),
         ("/rooms/x{id}", "whole segment"),
         ("/rooms/{}", "whole segment"),
@@ -170,6 +171,14 @@ def test_patterns_of_one_shape_are_duplicates_and_the_first_stays() -> None:
 def test_a_pattern_that_cannot_be_meant_is_refused(path: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Pattern(path)
+
+
+@pytest.mark.parametrize("segments", [[], ["rooms"], ["rooms", "1", "seat"]])
+def test_a_pattern_is_asked_about_as_many_segments_as_it_has(segments: list[str]) -> None:
+    pattern = Pattern("/rooms/{id}")
+    assert pattern.match(["rooms", "1"]) == {"id": "1"}
+    with pytest.raises(ValueError, match="zip"):
+        pattern.match(segments)
 
 
 segments = st.text(st.characters(exclude_characters="/{}"), min_size=1, max_size=4)

@@ -173,8 +173,20 @@ def test_a_peer_that_stays_over_its_rate_is_to_be_closed() -> None:
         limited.receive('{"event":"e"}', 0.0)
 
 
+def test_answers_and_cancels_that_come_to_nothing_are_counted_by_who_finds_out() -> None:
+    limited = session(rate=1, burst=2)
+    limited.count_idle_talk(0.0)
+    assert limited.receive('{"event":"e"}', 0.0) == Message("e", None)
+    assert limited.receive('{"event":"e"}', 0.0) == Failure("rate_limited", "e")
+    with pytest.raises(Flooding):
+        for _ in range(100):
+            limited.count_idle_talk(0.0)
+
+
 def test_without_a_rate_nobody_is_limited() -> None:
     free = session()
+    for _ in range(5000):
+        free.count_idle_talk(0.0)
     assert {free.receive('{"event":"e"}', 0.0) for _ in range(5000)} == {Message("e", None)}
 
 
@@ -199,7 +211,7 @@ def test_one_question_more_than_may_be_open_is_refused_until_one_is_settled() ->
     asking = session(max_pending_asks=2)
     first = asking.ask("a")
     asking.ask("b")
-    with pytest.raises(LimitReached, match="questions"):
+    with pytest.raises(LimitReached, match=r": too many questions are waiting for an answer$"):
         asking.ask("c")
     assert len(asking.asks) == 2
     del asking.asks[first]

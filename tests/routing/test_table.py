@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from asgi_ws_gateway.limits import Limits
 from asgi_ws_gateway.protocol.codec import JSONCodec
 from asgi_ws_gateway.protocol.paths import Match
 from asgi_ws_gateway.routing.compile import Defaults, compile_gateway
 from asgi_ws_gateway.routing.decorators import namespace
-from asgi_ws_gateway.routing.table import Namespace, RoutingTable
+from asgi_ws_gateway.routing.table import Kind, Namespace, RoutingTable
 
 
 def serving(path: str) -> Namespace:
@@ -43,3 +45,18 @@ def test_the_first_namespace_of_a_path_stays_and_is_named_to_the_second() -> Non
 def test_an_empty_table_leads_nowhere() -> None:
     assert RoutingTable().find("/") is None
     assert list(RoutingTable()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "threaded", "streams"),
+    [
+        (Kind.COROUTINE, False, False),
+        (Kind.THREAD, True, False),
+        (Kind.STREAM, False, True),
+        (Kind.THREAD_STREAM, True, True),
+    ],
+)
+def test_a_kind_tells_whether_it_runs_in_a_thread_and_whether_it_streams(
+    kind: Kind, threaded: bool, streams: bool
+) -> None:
+    assert (kind.threaded, kind.streams) == (threaded, streams)

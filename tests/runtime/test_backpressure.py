@@ -7,7 +7,16 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_ws_gateway import Limits, Peer, broadcast_others, emit, message, namespace, on_disconnect
+from asgi_ws_gateway import (
+    Limits,
+    Peer,
+    broadcast,
+    broadcast_others,
+    emit,
+    message,
+    namespace,
+    on_disconnect,
+)
 from asgi_ws_gateway.testing import ConnectionClosed, GatewayTestClient
 
 SOON = 0.01
@@ -32,6 +41,12 @@ class Push:
     async def flood(self, data: Any, peer: Peer) -> int:
         for number in range(data):
             await peer.send("flood", number)
+        return data
+
+    @message("echo")
+    @emit("echoed")
+    @broadcast("told")
+    async def echo(self, data: Any) -> Any:
         return data
 
     @on_disconnect
@@ -131,6 +146,65 @@ async def test_a_handler_does_not_wait_for_ever_for_its_own_peer() -> None:
                 await anyio.lowlevel.checkpoint()
             assert gateway.left == [(1013, "too slow")]
             peer.resume()
+
+
+async def test_a_handler_does_not_wait_for_ever_for_room_that_others_take() -> None:
+    gateway = Push()
+    limits = Limits(outbox_bytes=1000, send_timeout=0.2, overflow="drop_newest")
+    async with GatewayTestClient(gateway, limits=limits) as client:
+        async with client.connect("/push") as peer:
+            assert client.service is not None
+            peer.pause()
+            # One is on its way, and one waits.
+            for _ in range(2):
+                await client.service.broadcast("/push", "news")
+            await peer.send("ping", "x" * 950)
+            await anyio.wait_all_tasks_blocked()
+            # The client reads on, so that no send hangs; but there is never room for so much.
+            with anyio.fail_after(10):
+                while not gateway.left:
+                    while (await client.service.broadcast("/push", "news")).queued:
+                        pass
+                    peer.resume()
+                    peer.pause()
+                    await anyio.lowlevel.checkpoint()
+            assert gateway.left == [(1013, "too slow")]
+            peer.resume()
+
+
+async def test_a_handler_whose_own_broadcast_fills_the_outbox_closes_its_peer() -> None:
+    gateway = Push()
+    async with GatewayTestClient(gateway, limits=Limits(outbox_messages=1)) as client:
+        async with client.connect("/push") as peer, client.connect("/push") as other:
+            assert client.service is not None
+            peer.pause()
+            await client.service.emit(client.service.peers("/push")[0], "news")
+            await peer.send("echo", "hi")
+            assert await other.receive("told") == "hi"
+            while len(client.service.peers("/push")) == 2:
+                await anyio.lowlevel.checkpoint()
+            peer.resume()
+            assert await peer.closed() == (1013, "too slow")
+        assert gateway.left == [(1013, "too slow"), (1000, "")]
+        assert client.service.stats().dropped == {"overflow": 1, "closed": 1}
+
+
+async def test_a_peer_that_does_not_read_keeps_the_close_code_it_was_given() -> None:
+    gateway = Push()
+    async with GatewayTestClient(gateway, limits=Limits(send_timeout=SOON)) as client:
+        async with client.connect("/push") as peer:
+            assert client.service is not None
+            peer.pause()
+            await client.service.broadcast("/push", "news")
+            (connected,) = client.service.peers("/push")
+            with anyio.move_on_after(5 * SOON):
+                await client.service.disconnect(connected, 4000, "enough")
+                await connected.close(4001)
+                await anyio.sleep_forever()
+            peer.resume()
+            assert await peer.closed() == (4000, "enough")
+            await client.settle()
+        assert gateway.left == [(4000, "enough")]
 
 
 async def test_answers_are_never_dropped() -> None:

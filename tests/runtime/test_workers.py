@@ -7,6 +7,8 @@ import sys
 import threading
 from contextvars import ContextVar
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 
 import anyio
 import pytest
@@ -43,7 +45,7 @@ class Blocks:
         threading.Event().wait()
 
 async def main():
-    async with GatewayTestClient(Blocks(), limits=Limits(linger=0.01)) as client:
+    async with GatewayTestClient(Blocks(), limits=Limits(linger=0.5)) as client:
         async with client.connect("/blocks") as one, client.connect("/blocks") as other:
             await one.send("block")
             await other.request("entered")
@@ -134,6 +136,33 @@ async def test_an_idle_thread_ends_by_itself(
     await anyio.to_thread.run_sync(thread.join, 10)
     assert not thread.is_alive()
     assert await pool.run(threading.current_thread) is not thread
+
+
+async def test_a_thread_that_is_taken_just_as_it_would_end_still_does_its_work(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = threading.Event()
+
+    class Late(SimpleQueue[Any]):
+        """The work comes once the thread has waited in vain."""
+
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            if not late.is_set():
+                late.set()
+                raise Empty
+            return super().get(block, timeout)
+
+    monkeypatch.setattr(workers, "SimpleQueue", Late)
+    # A new thread is not among the idle ones: somebody has it.
+    assert await pool.run(lambda: "done") == "done"
+    assert late.is_set()
+
+
+async def test_without_anyios_own_record_of_threads_calls_are_run(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(from_thread, "threadlocals")
+    assert await pool.run(lambda: "done") == "done"
 
 
 async def test_the_threads_of_a_service_end_with_it() -> None:

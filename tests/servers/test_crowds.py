@@ -288,8 +288,10 @@ def test_sigterm_closes_everybody_and_ends_the_process_whatever_hangs(
                 for place in PLACES:
                     everybody.do("enter", path=f"/{way}?at={place}", say='{"event":"hang"}')
             everybody.do("enter", path="/crowd", count=peers)
-            wait_for(served, len(PLACES) * len(ways), "hanging")  # the attempt, less the disconnect
-            time.sleep(server.settling_seconds)
+            wait_for(
+                served, len(PLACES) * len(ways), "hanging"
+            )  # the attempts, less the disconnects
+            time.sleep(2 * server.settling_seconds)  # a crowd takes its time
             everybody.do("say", text='{"event":"work","data":0.5}', peer=-1)
             everybody.do("say", text='{"event":"work","data":1000}', peer=-2)
             wait_for(served, 2, "working")
@@ -315,5 +317,5 @@ def _own_end(server: Server, folder: Path, peers: int) -> float:
         served.wait_until_ready()
         everybody.do("enter", path="/plain", count=peers)
         everybody.do("enter", path="/plain?at=handler")
-        time.sleep(server.settling_seconds)
+        time.sleep(2 * server.settling_seconds)
         return end(served, everybody)[1]

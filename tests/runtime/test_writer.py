@@ -1,0 +1,170 @@
+"""The writer alone, with a transport and a clock that do what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_ws_gateway import Limits
+from asgi_ws_gateway.protocol.outbox import Verdict
+from asgi_ws_gateway.runtime.background import Background
+from asgi_ws_gateway.runtime.writer import Writer
+
+
+class Timers(Background):
+    """Runs no timer by itself.
+
+    Attributes:
+        timers: How long each one runs, and what it calls at its end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        timer = (seconds, call)
+        self.timers.append(timer)
+        return lambda: self.timers.remove(timer) if timer in self.timers else None
+
+    def fire(self) -> None:
+        _, call = self.timers.pop(0)
+        call()
+
+
+class Transport:
+    """A server that takes one message each time it is let."""
+
+    direct = True
+
+    def __init__(self) -> None:
+        self.sent: list[str | bytes] = []
+        self.cancelled: Exception | None = None
+        self._may: list[anyio.Event] = []
+
+    async def send(self, payload: str | bytes) -> None:
+        self._may.append(anyio.Event())
+        try:
+            await self._may[-1].wait()
+        except BaseException:
+            if self.cancelled is not None:
+                raise self.cancelled from None
+            raise
+        self.sent.append(payload)
+
+    async def take(self) -> None:
+        await anyio.wait_all_tasks_blocked()
+        self._may[-1].set()
+        await anyio.wait_all_tasks_blocked()
+
+
+class Peer:
+    """A writer, and what it tells."""
+
+    def __init__(self, background: Background, **limits: Any) -> None:
+        self.transport: Any = Transport()
+        self.log: list[Any] = []
+        self.writer = Writer(
+            self.transport,
+            Limits(**limits),
+            background,
+            on_lost=lambda: self.log.append("lost"),
+            on_stuck=lambda: self.log.append("stuck"),
+            on_dropped=lambda reason, count: self.log.append((reason, count)),
+        )
+
+    def push(self, *payloads: str) -> None:
+        for payload in payloads:
+            assert self.writer.push(payload) is Verdict.QUEUED
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, as the one item of a list."""
+    time = [1000.0]
+    monkeypatch.setattr(anyio, "current_time", lambda: time[0])
+    return time
+
+
+@asynccontextmanager
+async def timers() -> AsyncIterator[Timers]:
+    background = Timers()
+    await background.start()
+    yield background
+    await background.stop()
+
+
+async def test_sends_that_go_on_slowly_are_not_taken_for_one_that_hangs(clock: list[float]) -> None:
+    async with timers() as background:
+        peer = Peer(background, send_timeout=10.0)
+        peer.push("a", "b")
+        await anyio.wait_all_tasks_blocked()
+        assert [seconds for seconds, _ in background.timers] == [10.0]
+        clock[0] += 8
+        await peer.transport.take()
+        clock[0] += 2
+        background.fire()
+        assert peer.log == []
+        # Of the second send's time, eight seconds are left.
+        assert [seconds for seconds, _ in background.timers] == [8.0]
+        clock[0] += 8
+        background.fire()
+        assert peer.log == ["stuck"]
+
+
+async def test_once_everything_is_sent_no_timer_is_left(clock: list[float]) -> None:
+    async with timers() as background:
+        peer = Peer(background, send_timeout=10.0)
+        peer.push("a", "b")
+        await peer.transport.take()
+        background.fire()
+        assert len(background.timers) == 1
+        await peer.transport.take()
+        assert (peer.transport.sent, background.timers) == (["a", "b"], [])
+        assert peer.writer.idle
+
+
+async def test_without_a_time_limit_a_send_may_take_for_ever() -> None:
+    async with timers() as background:
+        peer = Peer(background, send_timeout=None)
+        peer.push("a", "b")
+        await anyio.wait_all_tasks_blocked()
+        assert background.timers == []
+        await peer.transport.take()
+        await peer.transport.take()
+        assert (peer.transport.sent, peer.log) == (["a", "b"], [])
+
+
+async def test_all_who_wait_for_it_to_be_flushed_are_told() -> None:
+    async with timers() as background, anyio.create_task_group() as group:
+        peer = Peer(background)
+        peer.push("a", "b")
+        told: list[int] = []
+
+        async def wait(number: int) -> None:
+            await peer.writer.flushed()
+            told.append(number)
+
+        for number in range(3):
+            group.start_soon(wait, number)
+        await peer.transport.take()
+        assert told == []
+        await peer.transport.take()
+        assert sorted(told) == [0, 1, 2]
+
+
+async def test_what_a_send_raises_once_it_was_given_up_is_no_loss() -> None:
+    async with timers() as background:
+        peer = Peer(background)
+        peer.push("a", "b", "c")
+        peer.transport.cancelled = OSError("the connection is closed")
+        await anyio.wait_all_tasks_blocked()
+        peer.writer.stop()
+        await peer.writer.flushed()
+        assert peer.log == [("closed", 2)]
+        assert peer.writer.push("d") is Verdict.DROPPED
+        assert peer.log[1:] == [("gone", 1)]
