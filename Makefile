@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest
 SOAKING = tests/reliability tests/servers/test_crowds.py tests/servers/test_hostile_bytes.py
 OUT_OF_PROCESS = tests/servers tests/frameworks tests/browser
 
-.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser soak clean
+.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser soak mutants clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python -m asgi_ws_gateway.demo --port $(PORT)
@@ -56,6 +56,12 @@ soak: .venv/installed
 	    -print_final_stats=1 -artifact_prefix=build/
 	$(PYTEST) --soak --timeout=3600 $(SOAKING)
 
+# Changes the decoder, the router, the outbox and the rooms in hundreds of ways, each of which some
+# test should notice; lists those that none does.
+mutants: .venv-mutants/installed
+	.venv-mutants/bin/mutmut run
+	.venv-mutants/bin/mutmut results
+
 # The virtual environments, made again whenever what they hold may have changed.
 
 .venv/installed: pyproject.toml
@@ -67,6 +73,9 @@ soak: .venv/installed
 .venv-3.%/installed: pyproject.toml
 	scripts/make-venv $(@D) 3.$* --group test
 
+.venv-mutants/installed: pyproject.toml
+	scripts/make-venv $(@D) any --group test --group mutants
+
 clean:
-	rm -rf .venv .venv-* build dist htmlcov .coverage* .hypothesis .import_linter_cache .*_cache
+	rm -rf mutants .venv .venv-* build dist htmlcov .coverage* .hypothesis .import_linter_cache .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
