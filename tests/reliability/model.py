@@ -31,18 +31,37 @@ from asgi_ws_gateway import (
     on_connection_attempt,
     on_disconnect,
 )
+from asgi_ws_gateway.limits import Overflow
 from asgi_ws_gateway.runtime.telemetry import Stats
 
-__all__ = ["LIMITS", "ROOMS", "SMALL", "Model", "Person", "Record", "gateways"]
+__all__ = ["LIMITS", "ROOMS", "SECONDS", "SMALL", "Model", "Person", "Record", "gateways"]
+
+SECONDS: Final = 60.0
+"""What everything may take: nothing here is about time, and busy machines stand still at times."""
 
 MAX_ROOMS: Final = 2
 SMALL: Final = 4
+
+
+def limits(overflow: Overflow, outbox_messages: int) -> Limits:
+    return Limits(
+        overflow=overflow,
+        outbox_messages=outbox_messages,
+        max_rooms=MAX_ROOMS,
+        send_timeout=SECONDS,
+        attempt_timeout=SECONDS,
+        handler_timeout=SECONDS,
+        ask_timeout=SECONDS,
+        linger=SECONDS,
+    )
+
+
 LIMITS: Final = {
-    "/hall": Limits(max_rooms=MAX_ROOMS),
-    "/rooms/a": Limits(max_rooms=MAX_ROOMS, outbox_messages=SMALL),
-    "/rooms/b": Limits(max_rooms=MAX_ROOMS, outbox_messages=SMALL),
-    "/drop_newest": Limits(max_rooms=MAX_ROOMS, outbox_messages=SMALL, overflow="drop_newest"),
-    "/drop_oldest": Limits(max_rooms=MAX_ROOMS, outbox_messages=SMALL, overflow="drop_oldest"),
+    "/hall": limits("close", 1000),
+    "/rooms/a": limits("close", SMALL),
+    "/rooms/b": limits("close", SMALL),
+    "/drop_newest": limits("drop_newest", SMALL),
+    "/drop_oldest": limits("drop_oldest", SMALL),
 }
 """Of every path; the two rooms have one gateway."""
 

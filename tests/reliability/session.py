@@ -71,6 +71,7 @@ class Session:
     async def connected(self, peer: Peer) -> None:
         await reach(peer, "connect hook")
         peer.join("room")
+        peer.join(peer.id)
         await peer.send("welcome")
         await reach(peer, "connect hook")
 
@@ -270,9 +271,11 @@ class Calm:
     async def check(self) -> None:
         """Nothing is left of any session, and the bystander is served."""
         running = self._service.running
-        assert [peer.user for peer in self._service.peers("/session")] == ["somebody"]
         assert self._service.stats().connections == len(running.hub) == 1
-        assert list(running.hub._rooms) == [("/session", "room")]
+        [bystander] = running.hub
+        for index in (running.hub._namespaces, running.hub._rooms, running.hub._users):
+            assert {member for members in index.values() for member in members} == {bystander}
+        assert len(running.hub._rooms) == len(bystander.joined)
         assert (running.admission._connections, running.admission._attempts) == (1, 0)
         assert (await self._service.broadcast("/session", "check", room="room")).queued == 1
         while (await self._bystander.receive_frame())["event"] != "check":

@@ -31,12 +31,10 @@ from hypothesis.stateful import (
 )
 
 from asgi_ws_gateway import ALL, LimitReached, Peer, PeerClosed, WebSocketService
-from asgi_ws_gateway.runtime import turn
+from asgi_ws_gateway.runtime import connection, turn
 from asgi_ws_gateway.testing import ClientConnection, ConnectionDenied, GatewayTestClient
 from tests.effort import Effort
-from tests.reliability.model import LIMITS, ROOMS, SMALL, Model, Person, Record, gateways
-
-SECONDS = 5.0
+from tests.reliability.model import LIMITS, ROOMS, SECONDS, SMALL, Model, Person, Record, gateways
 
 REFUSALS = {
     "origin": (403, "origin"),
@@ -638,7 +636,8 @@ def test_a_service_does_what_its_model_says(
     logger = logging.getLogger("asgi_ws_gateway")
     monkeypatch.setattr(logger, "handlers", [errors])
     monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(turn, "SECONDS", inf)  # set by every run, for how long does not matter
+    monkeypatch.setattr(turn, "SECONDS", inf)  # every run sets it
+    monkeypatch.setattr(connection, "SHUTDOWN_SECONDS", SECONDS)
     done = Counter(runs=0, steps=0)
     differences = "a difference"
     try:

@@ -143,6 +143,17 @@ async def test_a_question_that_does_not_fit_is_not_waited_for() -> None:
         assert await connection.closed() == (1013, "too slow")
 
 
+async def test_nor_is_one_that_is_dropped_before_it_is_sent() -> None:
+    async with connected(outbox_messages=1, overflow="drop_newest") as (_, peer, connection):
+        connection.pause()
+        assert [await peer.send("news"), await peer.send("news")] == [True, True]
+        with pytest.raises(PeerClosed):
+            await peer.ask("sure?", timeout=None)
+        assert peer.connected
+        connection.resume()
+        assert [await connection.receive("news") for _ in range(2)] == [None, None]
+
+
 async def test_who_sends_more_than_is_read_closes_that_peer() -> None:
     async with connected(outbox_messages=1) as (_, peer, connection):
         connection.pause()
