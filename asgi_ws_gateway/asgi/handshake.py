@@ -110,8 +110,8 @@ async def _serve(
     request: ConnectionRequest,
     accept: Accept,
 ) -> None:
-    headers = _encode(cast("HeaderPairs", accept.headers))
     try:
+        headers = _encode(cast("HeaderPairs", accept.headers))
         with anyio.fail_after(namespace.limits.send_timeout):
             await transport.accept(accept.subprotocol, headers)
     except BaseException as error:

@@ -31,6 +31,7 @@ __all__ = [
     "harmless",
     "holds",
     "in_own_task",
+    "made_by_a_scope",
     "on_trio",
     "raise_if_cancelled",
 ]
@@ -76,6 +77,11 @@ def cancellations() -> int:
     """How many cancellations of this task are asked for; trio does not count, but repeats them."""
     task = None if on_trio() else asyncio.current_task()
     return 0 if task is None else task.cancelling()
+
+
+def made_by_a_scope(error: BaseException) -> bool:
+    """Whether a cancellation of asyncio's says that it comes from one of anyio's scopes."""
+    return bool(error.args) and "cancel scope" in str(error.args[0])
 
 
 def raise_if_cancelled(before: int) -> None:
@@ -206,8 +212,26 @@ class Background:
         return scope.cancel
 
     def own_task(self) -> Any:
-        """The task at hand, for `wake`."""
+        """The task at hand, for `wake` and `ends`."""
         return asyncio.current_task() if self.steps_sends else None
+
+    def ends(self, task: Any, before: int, scope: anyio.CancelScope) -> bool:
+        """Whether whoever runs a task wants it to end, as far as anybody can tell.
+
+        Under asyncio a time limit inside the task looks the same, until it takes that back; only
+        anyio's is known by its words. trio (0.35) knows what is cancelled around a scope, but has
+        no public way to ask.
+
+        Args:
+            task: As `own_task` named it.
+            before: What `cancellations` said before.
+            scope: In that task, around what is not to be judged by its own time limits.
+        """
+        if self.steps_sends:
+            return bool(task.cancelling() > before)
+        of_trio = getattr(scope, "_CancelScope__original", None)
+        status = getattr(of_trio, "_cancel_status", None)
+        return bool(getattr(status, "effectively_cancelled", False))
 
     def wake(self, task: Any) -> None:
         """Raises a cancellation in a task even if it has shielded itself.
@@ -215,12 +239,12 @@ class Background:
         Does nothing under trio, where no code can be reached that shields itself, and any other
         gets its cancellation again at each step.
         """
-        if task is not None:
+        if self.steps_sends:
             task.cancel()
 
     def let_sleep(self, task: Any) -> None:
         """Takes back what `wake` did, once it has been seen."""
-        if task is not None:
+        if self.steps_sends:
             task.uncancel()
 
     async def relieve(self) -> None:

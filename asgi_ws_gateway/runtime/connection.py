@@ -307,17 +307,15 @@ class Connection:
                     await self.writer.flushed()
             self.writer.stop()
             # A timer as well as a scope: hypercorn shields its sends under trio (0.18).
-            forget = self.running.background.call_later(SHUTDOWN_SECONDS, self._give_up_closing)
-            with anyio.move_on_after(SHUTDOWN_SECONDS):
-                await self.writer.flushed()
-                await self._transport.close(self.ending.code, self.ending.reason)
-            forget()
+            forget = self.running.background.call_later(SHUTDOWN_SECONDS, self._closed.set)
+            try:
+                with anyio.move_on_after(SHUTDOWN_SECONDS):
+                    await self.writer.flushed()
+                    await self._transport.close(self.ending.code, self.ending.reason)
+            finally:
+                forget()
         finally:
             self._closed.set()
-
-    def _give_up_closing(self) -> None:
-        assert self._closed is not None
-        self._closed.set()
 
     async def _conclude(self, cancelled: bool) -> None:
         # Each has its own time, and the hook its turn even if asyncio's cancellation comes twice.

@@ -18,10 +18,11 @@ from .background import (
     cancellations,
     cancelled_by_itself,
     holds,
+    made_by_a_scope,
     raise_if_cancelled,
 )
 from .log import Log
-from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
+from .patience import CLEANUP_SECONDS, Patience
 
 __all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "as_failure", "resume"]
 
@@ -127,6 +128,7 @@ class Stage:
 
     __slots__ = (
         "_background",
+        "_before",
         "_closed",
         "_on_suspend",
         "_patience",
@@ -141,6 +143,7 @@ class Stage:
         self._background = background
         self._on_suspend = on_suspend
         self._until = inf
+        self._before = 0
         self._closed = False
         self._task: Any = None
         self._patience: Patience | None = None
@@ -178,7 +181,7 @@ class Stage:
         if self._until != inf:
             self._limit_patience(self._until - anyio.current_time() + CLEANUP_SECONDS)
         self._on_suspend()
-        before = cancellations()
+        before = self._before = cancellations()
         try:
             try:
                 result: T = await resume(call, yielded, self._before_throw)
@@ -265,15 +268,20 @@ class Stage:
 
     def _before_throw(self, error: BaseException) -> None:
         self._closed = isinstance(error, GeneratorExit)
-        if isinstance(error, anyio.get_cancelled_exc_class()):
-            # What is not cancelled by our scope is cancelled by the server, which wants to end.
-            own = self.scope.cancel_called
-            if self._limit_patience(CLEANUP_SECONDS if own else SHUTDOWN_SECONDS).lost():
-                raise Abandoned
+        if not isinstance(error, anyio.get_cancelled_exc_class()):
+            return
+        if not self.scope.cancel_called and (made_by_a_scope(error) or not self._is_to_end()):
+            return  # by a time limit, or a task group, of the user code's own
+        if self._limit_patience(CLEANUP_SECONDS).lost():
+            raise Abandoned
+
+    def _is_to_end(self) -> bool:
+        scope = self.scope
+        return scope.cancel_called or self._background.ends(self._task, self._before, scope)
 
     def _limit_patience(self, seconds: float) -> Patience:
         if self._patience is None:
-            self._patience = Patience(self._background, self._task, seconds)
+            self._patience = Patience(self._background, self._task, seconds, self._is_to_end)
         else:
             self._patience.shorten(seconds)
         return self._patience

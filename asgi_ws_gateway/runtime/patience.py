@@ -7,6 +7,7 @@ would never end then, nor would the process.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 import anyio
@@ -29,14 +30,18 @@ class Patience:
         background: Runs the timer.
         task: As `Background.own_task` named it.
         seconds: How long.
+        wanted: Whether the call is still to end; a time limit inside it may have been met.
 
     Attributes:
         broken: Whether the call had shielded itself, and was cancelled through its shield.
     """
 
-    __slots__ = ("_background", "_ends", "_forget", "_over", "_seen", "_task", "broken")
+    __slots__ = ("_background", "_ends", "_forget", "_over", "_seen", "_task", "_wanted", "broken")
 
-    def __init__(self, background: Background, task: Any, seconds: float) -> None:
+    def __init__(
+        self, background: Background, task: Any, seconds: float, wanted: Callable[[], bool]
+    ) -> None:
+        self._wanted = wanted
         self._background = background
         self._task = task
         self._seen = False
@@ -73,5 +78,9 @@ class Patience:
         self._forget: Callable[[], None] = self._background.call_later(seconds, self._run_out)
 
     def _run_out(self) -> None:
+        if not self._wanted():
+            self._seen = False
+            self._ends = inf
+            return
         self._over = True
         self._background.wake(self._task)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -31,7 +33,6 @@ Behaviour = Callable[[], Awaitable[None]]
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(invoke, "CLEANUP_SECONDS", SOON)
-    monkeypatch.setattr(invoke, "SHUTDOWN_SECONDS", SOON)
     monkeypatch.setattr(conversation, "SHUTDOWN_SECONDS", SOON)
 
 
@@ -205,3 +206,48 @@ async def test_a_connection_that_the_server_cancels_ends_whatever_its_handlers_d
         server.cancel_natively()
         await server.returned.wait()
         assert len(gateway.left) == (place != "attempt")
+
+
+@namespace("/limited")
+class Limited:
+    """Handlers with time limits of their own, and much to do once they have passed."""
+
+    @message("anyio")
+    async def of_anyio(self) -> str:
+        for _ in range(3):
+            with anyio.move_on_after(SOON):
+                await anyio.sleep_forever()
+            await anyio.sleep(3 * SOON)
+        return "done"
+
+    @message("asyncio")
+    async def of_asyncio(self) -> str:
+        for _ in range(3):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await anyio.sleep_forever()
+            await anyio.sleep(3 * SOON)
+        return "done"
+
+    @message("group")
+    async def of_a_group(self) -> str:
+        for _ in range(3):
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep_forever)
+                group.cancel_scope.cancel()
+                with suppress(anyio.get_cancelled_exc_class()):
+                    await anyio.sleep_forever()
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(3 * SOON)
+        return "done"
+
+
+@pytest.mark.parametrize("event", ["anyio", "asyncio", "group"])
+async def test_a_handler_may_have_time_limits_of_its_own(
+    event: str, anyio_backend_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if anyio_backend_name == "trio" and event == "asyncio":
+        event = "anyio"  # trio has no other
+    async with GatewayTestClient(Limited()) as client, client.connect("/limited") as peer:
+        assert await peer.request(event) == "done"
+    assert caplog.records == []
