@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final, Literal, cast
 
+import anyio
 from asgiref import compatibility
 
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
-from ..runtime.background import in_own_task
+from ..runtime.background import CancelledError, in_own_task
 from ..runtime.log import Log, quoted
 from ..service import WebSocketService
 from .handshake import handshake
@@ -24,6 +26,9 @@ logger = Log(__name__)
 
 _BYPASSES: Final = frozenset({"run", "run_task", "test_client"})
 """What would start or call the wrapped app around us, on frameworks that have it."""
+
+
+FLUSH_SECONDS: Final = 1.0
 
 
 class GatewayMiddleware:
@@ -75,7 +80,12 @@ class GatewayMiddleware:
             path = strip_root(scope.get("path") or "", scope.get("root_path") or "")
             match = self.service.find(path)
             if match is not None:
-                await in_own_task(partial(handshake, self.service, match, scope, receive, send))
+                try:
+                    await in_own_task(partial(handshake, self.service, match, scope, receive, send))
+                except CancelledError:
+                    if "daphne" not in sys.modules:
+                        raise
+                    await _flush(receive)
                 return
             if self._rejects:
                 await self._reject(path, scope, receive, send)
@@ -121,6 +131,17 @@ def _single_callable(app: ASGIApp) -> ASGIApp:
     """The app in the form of ASGI 3, whichever form it has."""
     single: ASGIApp = cast("Any", compatibility).guarantee_single_callable(app)  # it has no types
     return single
+
+
+async def _flush(receive: ASGIReceive) -> None:
+    """Waits, in place of being cancelled, until the client has the close.
+
+    daphne (4.2) stops its loop once one of the applications that it has cancelled raises, or the
+    last one returns, and what is unsent then is lost.
+    """
+    with anyio.move_on_after(FLUSH_SECONDS, shield=True):
+        while (await receive()).get("type") != "websocket.disconnect":
+            pass
 
 
 async def _not_found(send: ASGISend) -> None:

@@ -202,7 +202,8 @@ class ASGITransport:
                 # Quart's test client closes with the latter.
                 code, reason = message.get("code"), message.get("reason")
                 raise Disconnected(
-                    code if type(code) is int else NO_STATUS, reason if type(reason) is str else ""
+                    int(code) if isinstance(code, int) else NO_STATUS,  # wsproto's are of an enum
+                    reason if isinstance(reason, str) else "",
                 )
             elif kind != "websocket.connect":
                 self._telemetry.server_fault()

@@ -332,8 +332,8 @@ class Connection:
                 if self._conversation.concurrent:
                     await self._concurrent_handlers()
         finally:
-            with anyio.move_on_after(seconds, shield=True):
-                await self._disconnect()
+            with anyio.CancelScope(shield=True):
+                await self._disconnect(cancelled)
 
     async def _concurrent_handlers(self) -> None:
         linger = self.limits.linger
@@ -344,7 +344,7 @@ class Connection:
             count = self._conversation.concurrent
             logger.error("Abandoned %d handlers of peer %s, which do not end", count, self.id)
 
-    async def _disconnect(self) -> None:
+    async def _disconnect(self, cancelled: bool) -> None:
         hook = self._namespace.on_disconnect
         if hook is None:
             return
@@ -352,7 +352,10 @@ class Connection:
         label = hook.label
         complaints = self.running.telemetry.complaints
         stage = Stage(self.running.background, _ignore)
-        stage.end_within(self.limits.linger)
+        if cancelled:
+            stage.end_within(SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
+        else:
+            stage.end_within(self.limits.linger)
         try:
             with stage.scope:
                 await self._dispatcher.run_hook(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..errors import ConnectionRejected
 from ..protocol.close_codes import INTERNAL_ERROR, POLICY, cut_reason
@@ -80,6 +81,9 @@ class Conversation:
                 except Disconnected:
                     return
                 except Abandoned:
+                    if not stage.scope.cancel_called:
+                        # The server cancelled it. trio says so again, and that is the cause.
+                        await checkpoint()
                     connection.close_soon(INTERNAL_ERROR)
                     return
                 except Interrupted:

@@ -22,7 +22,7 @@ from .background import (
     raise_if_cancelled,
 )
 from .log import Log
-from .patience import CLEANUP_SECONDS, Patience
+from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
 
 __all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "as_failure", "resume"]
 
@@ -129,6 +129,7 @@ class Stage:
     __slots__ = (
         "_background",
         "_before",
+        "_cleanup",
         "_closed",
         "_on_suspend",
         "_patience",
@@ -143,6 +144,7 @@ class Stage:
         self._background = background
         self._on_suspend = on_suspend
         self._until = inf
+        self._cleanup = CLEANUP_SECONDS
         self._before = 0
         self._closed = False
         self._task: Any = None
@@ -179,7 +181,7 @@ class Stage:
             seconds = inf if timeout is None else timeout
             self.scope.deadline = min(anyio.current_time() + seconds, self._until)
         if self._until != inf:
-            self._limit_patience(self._until - anyio.current_time() + CLEANUP_SECONDS)
+            self._limit_patience(self._until - anyio.current_time() + self._cleanup)
         self._on_suspend()
         before = self._before = cancellations()
         try:
@@ -240,14 +242,18 @@ class Stage:
         if self.busy:
             self._limit_patience(patience)
 
-    def end_within(self, seconds: float | None) -> None:
-        """Interrupts what runs here, and what is run later, `seconds` from now at the latest."""
+    def end_within(self, seconds: float | None, patience: float | None = None) -> None:
+        """Interrupts what runs here, and what is run later, `seconds` from now at the latest.
+
+        It has `patience` seconds more to end, or as many as are usual.
+        """
         if seconds is None:
             return
         self._until = anyio.current_time() + seconds
+        self._cleanup = patience = CLEANUP_SECONDS if patience is None else patience
         if self.busy:
             self.scope.deadline = min(self.scope.deadline, self._until)
-            self._limit_patience(seconds + CLEANUP_SECONDS)
+            self._limit_patience(seconds + patience)
 
     @property
     def expired(self) -> bool:
@@ -272,7 +278,8 @@ class Stage:
             return
         if not self.scope.cancel_called and (made_by_a_scope(error) or not self._is_to_end()):
             return  # by a time limit, or a task group, of the user code's own
-        if self._limit_patience(CLEANUP_SECONDS).lost():
+        own = self.scope.cancel_called
+        if self._limit_patience(CLEANUP_SECONDS if own else SHUTDOWN_SECONDS).lost():
             raise Abandoned
 
     def _is_to_end(self) -> bool:

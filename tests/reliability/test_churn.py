@@ -140,7 +140,7 @@ async def test_nothing_is_kept_of_peers_that_have_gone(
     effort: Effort, anyio_backend_name: str
 ) -> None:
     count = effort.of(1_500, 50_000)
-    gateway = Churn()
+    gateway, before = Churn(), alive()
     async with GatewayTestClient(gateway) as client:
         assert client.service is not None
         await churn(client, WARM_UP)
@@ -168,7 +168,7 @@ async def test_nothing_is_kept_of_peers_that_have_gone(
         assert not any(vars(running.hub).values())
         assert (running.admission._connections, running.admission._attempts) == (0, 0)
         assert tasks() == at_rest
-        assert not alive()
+        assert not alive() - before
 
 
 def reachable(root: Any) -> list[Any]:
@@ -183,7 +183,7 @@ def reachable(root: Any) -> list[Any]:
 
 @pytest.mark.parametrize("end", ["leaves", "drops", "is closed", "is stuck"])
 async def test_neither_a_socket_nor_a_kept_peer_keeps_what_is_ours(end: str) -> None:
-    gateway = Churn()
+    gateway, before = Churn(), alive()
     gateway.keeps = True
     service = WebSocketService()
     app = GatewayMiddleware(None, service, gateways=[gateway])
@@ -207,7 +207,7 @@ async def test_neither_a_socket_nor_a_kept_peer_keeps_what_is_ours(end: str) -> 
             await wire.finished.wait()
         await checkpoint()
 
-        kept = alive()
+        kept = alive() - before
         stuck.let_go()
         # All of ours that is in a send which does not end.
         assert kept == ({"Writer": 1} if end == "is stuck" else {})
