@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import tracemalloc
 from collections import Counter
 from types import ModuleType
@@ -137,8 +138,9 @@ def alive() -> Counter[str]:
 
 
 async def test_nothing_is_kept_of_peers_that_have_gone(
-    effort: Effort, anyio_backend_name: str
+    effort: Effort, anyio_backend_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "asgi_ws_gateway")  # pytest keeps what is logged
     count = effort.of(1_500, 50_000)
     gateway, before = Churn(), alive()
     async with GatewayTestClient(gateway) as client:

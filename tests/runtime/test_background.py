@@ -69,6 +69,17 @@ async def test_nor_does_one_that_raises_what_is_no_exception(
     assert caplog.messages == ["A background task failed"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_the_process_is_not_held_up(error: type[BaseException]) -> None:
+    async def end() -> None:
+        raise error
+
+    # Not in a task of its own, where it would end the test run.
+    async with running() as background:
+        with pytest.raises(error):
+            await background._guard(end, ())
+
+
 async def test_a_timer_calls_once_its_time_has_come_unless_it_was_forgotten() -> None:
     called: list[str] = []
     rang = anyio.Event()

@@ -1,5 +1,6 @@
 """The in-process client: whole applications, without a socket, a thread or a sleep."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -581,6 +582,38 @@ async def test_a_client_that_is_dropped_leaves_without_a_word(
         assert gateway.log == [(1006, "")]
         assert await alice.closed() == CloseInfo(1006)
         alice.drop()
+
+
+async def test_a_failing_block_ends_an_application_that_does_not_end() -> None:
+    ended: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "websocket":
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append(scope["path"])
+
+    with pytest.raises(ValueError, match="of the test"):
+        async with GatewayTestClient(app) as client, client.connect("/here"):
+            raise ValueError("of the test")
+    assert ended == ["/here"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_application_that_is_cancelled_by_itself_fails_the_test() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            raise asyncio.CancelledError
+
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(AssertionError, match="cancelled, by itself"), allow_unwrapped=True
+    ):
+        async with GatewayTestClient(app) as client, client.connect("/"):
+            pass
 
 
 async def test_a_failing_block_drops_the_connection(
