@@ -1,8 +1,11 @@
 """What goes to the gateways, what to the wrapped app, and what comes out: cancellation, no more."""
 
+import asyncio
 import copy
 import logging
 import pickle
+import sys
+from types import ModuleType
 from typing import Any
 
 import anyio.lowlevel
@@ -540,3 +543,40 @@ async def test_many_foreign_paths_are_logged_once(caplog: pytest.LogCaptureFixtu
                 async with client.connect(f"/scan/{number}"):
                     pass
     assert caplog.text.count("is not registered") == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("daphne", [False, True])
+async def test_a_cancellation_by_daphne_is_held_back_until_the_client_has_the_close(
+    daphne: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if daphne:
+        monkeypatch.setitem(sys.modules, "daphne", ModuleType("daphne"))
+    else:
+        monkeypatch.delitem(sys.modules, "daphne", raising=False)
+    chat = Chat()
+    application = GatewayMiddleware(None, gateways=[chat])
+    ended: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        try:
+            await application(*arguments)
+            ended.append("returned")
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    async with application.service, serving(app, "/chat") as server:
+
+        def say_more(message: dict[str, Any]) -> None:
+            if message["type"] == "websocket.close":
+                server.put(text("too late"))
+
+        server.on_send = say_more
+        await server.sends("websocket.accept")
+        server.cancel_natively()
+        assert (await server.sends("websocket.close"))["code"] == 1012
+    assert ended == ["returned" if daphne else asyncio.CancelledError]
+    # The text and the disconnect that came behind it have been read, or neither.
+    assert server.unread == (0 if daphne else 2)
+    assert chat.left == [1012]
