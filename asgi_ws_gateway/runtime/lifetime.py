@@ -125,7 +125,7 @@ class Lifetime:
         self._background = Background(self._ended)
         await self._background.start()
         self._threads = Threads(self._limits.threads, self._run_sync)
-        self.running = Running(
+        self.running = running = Running(
             self._table,
             self._background,
             self._threads,
@@ -137,12 +137,12 @@ class Lifetime:
         if self._lifespan is not None:
             entered = anyio.Event()
             # In a context of its own, not that of the connection which happened to be first.
-            Context().run(self._background.spawn, self._live, self._lifespan, entered)
+            Context().run(self._background.spawn, self._live, self._lifespan, running, entered)
             await entered.wait()
             if self._error is not None:
                 raise self._error
 
-    async def _live(self, lifespan: Lifespan, entered: anyio.Event) -> None:
+    async def _live(self, lifespan: Lifespan, running: Running, entered: anyio.Event) -> None:
         """A task of its own: the user's context may hold a task group."""
         # Unless it is told otherwise below: even a cancellation of its own is a failure to start.
         self._error = RuntimeError("the service's lifespan did not start")
@@ -154,8 +154,7 @@ class Lifetime:
         except Exception as error:
             if entered.is_set():
                 logger.exception("The service's lifespan failed")
-                if self.running is not None:
-                    self.running.failed_since = datetime.now(UTC)
+                running.failed_since = datetime.now(UTC)
             else:
                 self._error = error
         finally:

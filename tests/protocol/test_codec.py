@@ -623,6 +623,16 @@ def test_no_depth_around_the_interpreters_own_limit_raises_anything_but_a_value_
     assert outcomes
 
 
+def test_exactly_the_halves_are_refused_in_capitals_and_not() -> None:
+    for number in range(0xD000, 0xE100, 0x80):
+        for escape in (f"\\u{number:04x}", f"\\u{number:04X}", f"\\uD{f'{number:04x}'[1:]}"):
+            if "\ud800" <= json.loads(f'"{escape}"') <= "\udfff":
+                with pytest.raises(ValueError, match="surrogates not allowed"):
+                    decode(f'"{escape}"')
+            else:
+                assert decode(f'"{escape}"') == json.loads(f'"{escape}"')
+
+
 @pytest.fixture
 def collections() -> Iterator[list[str]]:
     """What the garbage collector does meanwhile; it may be turned off, and is turned on again."""
