@@ -35,7 +35,9 @@ format: .venv/installed
 
 test-all: .venv/installed
 	scripts/install-chromium
-	$(PYTEST)
+	$(BIN)/coverage run -m pytest $(addprefix --ignore=,$(OUT_OF_PROCESS))
+	$(BIN)/coverage report
+	$(PYTEST) $(OUT_OF_PROCESS)
 
 test-core: .venv/installed
 	$(PYTEST) $(addprefix --ignore=,$(OUT_OF_PROCESS))

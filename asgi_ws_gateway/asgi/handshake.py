@@ -18,7 +18,7 @@ from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
-from ..runtime.background import harmless
+from ..runtime.cancellation import harmless
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
 from ..runtime.running import Running

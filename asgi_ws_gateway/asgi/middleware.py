@@ -12,7 +12,8 @@ from asgiref import compatibility
 
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
-from ..runtime.background import CancelledError, in_own_task
+from ..runtime.cancellation import CancelledError
+from ..runtime.event_loop import in_own_task
 from ..runtime.log import Log, quoted
 from ..service import WebSocketService
 from .handshake import handshake

@@ -15,7 +15,8 @@ import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint
 
 from ..protocol.close_codes import ABNORMAL, NO_STATUS, fallbacks
-from ..runtime.background import Background, harmless
+from ..runtime.background import Background
+from ..runtime.cancellation import harmless
 from ..runtime.log import Log
 from ..runtime.telemetry import Telemetry
 from ..runtime.transport import Disconnected

@@ -1,7 +1,7 @@
 """Tasks that no connection owns, and the way into the service's event loop from elsewhere.
 
-The one module that names asyncio and trio. anyio has no detached task, and needs none where a
-lifespan task can own a group; daphne and bare Django have no lifespan.
+anyio has no detached task, and needs none where a lifespan task can own a group; daphne and bare
+Django have no lifespan.
 """
 
 from __future__ import annotations
@@ -10,33 +10,19 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from functools import partial
-from math import inf
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import anyio
 from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
+from .cancellation import FATAL, cancelled_by_itself, holds
+from .event_loop import on_trio
 from .log import Log
 
-__all__ = [
-    "Background",
-    "CancelledError",
-    "call_soon",
-    "cancellations",
-    "cancelled_by_itself",
-    "harmless",
-    "holds",
-    "in_own_task",
-    "made_by_a_scope",
-    "on_trio",
-    "raise_if_cancelled",
-]
-
-CancelledError: Final = asyncio.CancelledError
+__all__ = ["Background"]
 
 T = TypeVar("T")
 
@@ -44,89 +30,6 @@ logger = Log(__name__)
 
 STOP_SECONDS: Final = 1.0
 """For cancelled tasks to end in."""
-
-
-def on_trio() -> bool:
-    """Whether the running event loop is trio's."""
-    return current_token().backend_class.__module__.endswith("_trio")
-
-
-def cancelled_by_itself() -> bool:
-    """Whether a cancellation being handled came from user code, not from whoever runs this task.
-
-    A handler that awaits a cancelled future raises asyncio's `CancelledError` although nobody
-    cancelled the handler. Under trio that exception cannot be made, but kept and raised again.
-    """
-    if on_trio():
-        return anyio.current_effective_deadline() != -inf
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() == 0
-
-
-def harmless(error: BaseException) -> bool:
-    """Whether an exception concerns nobody but the call that raised it.
-
-    So does a cancellation that nobody asked for: asyncio's, when what was awaited is cancelled.
-    """
-    if isinstance(error, anyio.get_cancelled_exc_class()):
-        return cancelled_by_itself()
-    return isinstance(error, Exception)
-
-
-def cancellations() -> int:
-    """How many cancellations of this task are asked for; trio does not count, but repeats them."""
-    task = None if on_trio() else asyncio.current_task()
-    return 0 if task is None else task.cancelling()
-
-
-def made_by_a_scope(error: BaseException) -> bool:
-    """Whether a cancellation of asyncio's says that it comes from one of anyio's scopes."""
-    return bool(error.args) and "cancel scope" in str(error.args[0])
-
-
-def raise_if_cancelled(before: int) -> None:
-    """Raises the cancellation by which the server ends this task, if user code swallowed it.
-
-    asyncio delivers such a one only once. Those of scopes are repeated, and so left alone.
-
-    Args:
-        before: What `cancellations` said before the user code ran.
-    """
-    if cancellations() > before and anyio.current_effective_deadline() != -inf:
-        raise asyncio.CancelledError
-
-
-def holds(error: BaseException, kinds: tuple[type[BaseException], ...]) -> bool:
-    """Whether an exception is one of these, or a group that has one in it."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return group.subgroup(kinds) is not None
-    return isinstance(error, kinds)
-
-
-def call_soon(token: EventLoopToken, call: Callable[[], None]) -> None:
-    """Calls it in an event loop, from a thread that does not wait for that.
-
-    A loop that has ended calls nothing; one that was stopped would let a waiting thread wait for
-    ever, and the process with it.
-    """
-    loop: Any = token.native_token
-    with suppress(RuntimeError):
-        if hasattr(loop, "call_soon_threadsafe"):
-            loop.call_soon_threadsafe(call)
-        else:
-            loop.run_sync_soon(call)
-
-
-async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs `call` in a real asyncio task if the server runs us in something else.
-
-    granian's `--task-impl rust` (2.8) drives applications without one, where no time limit fires.
-    """
-    if on_trio() or type(asyncio.current_task()).__module__.partition(".")[0] != "granian":
-        await call()
-    else:
-        await asyncio.get_running_loop().create_task(call())
 
 
 class Background:
@@ -326,7 +229,7 @@ class Background:
         except BaseException as error:
             # One that passed would end the group, and with it the service for everybody: also a
             # cancellation that is not the group's, but a future's, or of a handler's own task.
-            if holds(error, (KeyboardInterrupt, SystemExit)):
+            if holds(error, FATAL):
                 raise
             if holds(error, (anyio.get_cancelled_exc_class(),)):
                 foreign = cancelled_by_itself() if on_trio() else not self._stopping.is_set()

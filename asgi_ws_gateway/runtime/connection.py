@@ -24,17 +24,16 @@ from ..protocol.close_codes import (
     TOO_SLOW,
     Close,
 )
-from ..protocol.messages import Answer, Cancel, Failure, Message
 from ..protocol.outbox import Verdict
-from ..protocol.session import Flooding, Session
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
+from .arrivals import Arrivals
 from .conversation import Conversation
+from .departure import depart
 from .dispatcher import Dispatcher
 from .heart import Heart
 from .inbox import Inbox
-from .invoke import Interrupted, Stage
-from .link import ConnectionLink, GoneLink, Question, current
+from .link import ConnectionLink, GoneLink, current
 from .log import Complaints, Log
 from .patience import SHUTDOWN_SECONDS
 from .running import Running
@@ -64,25 +63,24 @@ class Connection:
     Attributes:
         ending: The first cause of its end; `None` while it is open.
         joined: The rooms it is, or was, in.
+        session: What the client may say, and what it was asked.
     """
 
     __slots__ = (
-        "_beat_id",
         "_blocking_peer",
         "_closed",
-        "_conversation",
-        "_dispatcher",
-        "_heart",
-        "_namespace",
-        "_timed",
         "_transport",
         "codec",
         "complaints",
+        "conversation",
+        "dispatcher",
         "ending",
+        "heart",
         "id",
         "inbox",
         "joined",
         "limits",
+        "namespace",
         "peer",
         "push",
         "running",
@@ -102,15 +100,18 @@ class Connection:
     ) -> None:
         limits = namespace.limits
         background = running.background
+        arrivals = Arrivals(self, namespace)
         self.id = secrets.token_urlsafe(16)
         self.running = running
+        self.namespace = namespace
         self.limits = limits
         self.codec = namespace.codec
+        self.dispatcher = dispatcher
+        self.session = arrivals.session
         self.complaints = Complaints()
         self.ending: Close | None = None
         self.joined: set[str] = set()
         self.peer = _peer(self, request, accept)
-        self.session: Session[Question] = Session(namespace.codec, limits, anyio.current_time())
         self.turn = Turn()
         self.writer = Writer(
             transport,
@@ -128,24 +129,20 @@ class Connection:
             self.turn,
             limits.inbox_messages,
             limits.max_message_bytes,
-            read=self._read,
+            read=arrivals.read,
             on_disconnect=self._left,
         )
-        self._heart = Heart(
+        self.heart = Heart(
             background,
             self.inbox,
             limits.heartbeat,
-            beat=self._beat,
+            beat=arrivals.beat,
             close=self.close_soon,
         )
-        self._conversation = Conversation(self, namespace, dispatcher)
-        self._namespace = namespace
-        self._dispatcher = dispatcher
+        self.conversation = Conversation(self)
         self._transport = transport
         self._blocking_peer: BlockingPeer[Any] | None = None
         self._closed: anyio.Event | None = None
-        self._timed = limits.rate is not None or limits.heartbeat is not None
-        self._beat_id: str | None = None
 
     async def run(self, expires_at: datetime | float | None = None) -> None:
         """Serves the connection until it has ended, its disconnect hook included.
@@ -155,18 +152,19 @@ class Connection:
         token = current.set(self.id)
         self.running.hub.add(self)
         self.running.telemetry.connected(self.peer)
-        cancelled = True
+        cancelled_at: float | None = None
         try:
-            self._heart.start(expires_at)
-            await self._conversation.run()
-            cancelled = False
+            self.heart.start(expires_at)
+            await self.conversation.run()
         except Exception:
             logger.exception("The connection of peer %s failed", self.id)
             self.close_soon(INTERNAL_ERROR)
-            cancelled = False
+        except BaseException:
+            cancelled_at = self.conversation.stage.cancelled_at or anyio.current_time()
+            raise
         finally:
             try:
-                await self._conclude(cancelled)
+                await depart(self, cancelled_at)
             finally:
                 self._release()
                 current.reset(token)
@@ -239,7 +237,7 @@ class Connection:
         self.close_soon(GOING_DOWN)
         # Whoever left meanwhile has `linger` for its handlers.
         if scope.cancelled_caught:
-            self._conversation.abort()
+            self.conversation.abort()
         await self.closed()
 
     async def settled(self, *, flushed: bool = True) -> bool:
@@ -251,8 +249,8 @@ class Connection:
         while self.ending is None:
             if flushed and not self.writer.idle:
                 await self.writer.flushed()
-            elif self._conversation.concurrent:
-                await self._conversation.one_ended()
+            elif self.conversation.concurrent:
+                await self.conversation.one_ended()
             elif not self.inbox.idle:
                 await self.inbox.until_idle()
             else:
@@ -282,10 +280,10 @@ class Connection:
                 logger, cause.reason, "Closed peer %s (%d): %s", self.id, cause.code, cause.reason
             )
         self.running.hub.remove(self)
-        self._heart.stop()
+        self.heart.stop()
         for question in self.session.asks.values():
             question.settle(None)
-        self._conversation.end(self.limits.linger)
+        self.conversation.end(self.limits.linger)
         return True
 
     def _start_closing(self, *, flush: bool, rest: bool = True) -> None:
@@ -293,7 +291,7 @@ class Connection:
         self.inbox.refuse(rest=rest)
         self.running.background.spawn(self._close, flush)
         if self.inbox.awaited:
-            self._conversation.stage.scope.cancel()
+            self.conversation.stage.scope.cancel()
 
     async def _close(self, flush: bool) -> None:
         """Hands the close to the server. Nobody is in `receive` or `send` by then."""
@@ -317,63 +315,6 @@ class Connection:
         finally:
             self._closed.set()
 
-    async def _conclude(self, cancelled: bool) -> None:
-        # Each has its own time, and the hook its turn even if asyncio's cancellation comes twice.
-        seconds = SHUTDOWN_SECONDS if cancelled else None
-        try:
-            with anyio.move_on_after(seconds, shield=True):
-                if self.ending is None:
-                    self._end(GOING_DOWN)
-                    self.writer.refuse()
-                    self._start_closing(flush=True)
-                await self.closed()
-                if cancelled:
-                    self._conversation.abort()
-                if self._conversation.concurrent:
-                    await self._concurrent_handlers()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._disconnect(cancelled)
-
-    async def _concurrent_handlers(self) -> None:
-        linger = self.limits.linger
-        with anyio.move_on_after(None if linger is None else linger + SHUTDOWN_SECONDS) as scope:
-            while self._conversation.concurrent:
-                await self._conversation.one_ended()
-        if scope.cancelled_caught:
-            count = self._conversation.concurrent
-            logger.error("Abandoned %d handlers of peer %s, which do not end", count, self.id)
-
-    async def _disconnect(self, cancelled: bool) -> None:
-        hook = self._namespace.on_disconnect
-        if hook is None:
-            return
-        assert self.ending is not None
-        label = hook.label
-        complaints = self.running.telemetry.complaints
-        stage = Stage(self.running.background, _ignore)
-        if cancelled:
-            stage.end_within(SHUTDOWN_SECONDS, SHUTDOWN_SECONDS)
-        else:
-            stage.end_within(self.limits.linger)
-        try:
-            with stage.scope:
-                await self._dispatcher.run_hook(
-                    hook,
-                    stage,
-                    None,
-                    self.subject(hook),
-                    self.ending.code,
-                    self.ending.reason,
-                )
-                return
-        except Interrupted:
-            pass
-        except Exception as error:
-            complaints.error(logger, label, "%s failed for peer %s", label, self.id, error=error)
-            return
-        complaints.error(logger, label, "%s took too long for peer %s", label, self.id)
-
     def _release(self) -> None:
         ending = self.ending or GOING_DOWN
         self._end(ending)
@@ -382,57 +323,6 @@ class Connection:
         rooms = frozenset(self.joined)
         self.peer.relink(GoneLink(self.running, self.peer, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)
-
-    # What arrives.
-
-    def _read(self, payload: str | bytes) -> Message | Failure | None:
-        """What is left to handle of a payload; whoever waits for an answer has it at once."""
-        if self.closing:
-            return None
-        self.running.telemetry.received(self.peer)
-        now = 0.0
-        if self._timed:
-            now = self._heart.heard = anyio.current_time()
-        try:
-            incoming = self.session.receive(payload, now)
-        except Flooding:
-            self.running.telemetry.failed(self.peer, None, "rate_limited")
-            self.close_soon(RATE_LIMITED)
-            return None
-        except Exception as error:
-            text = "The codec failed on a message of peer %s"
-            self.complaints.error(logger, text, text, self.id, error=error)
-            return Failure("invalid_json")
-        if incoming is None:
-            # It would have been answered, had its sender not been told just now.
-            self.running.telemetry.failed(self.peer, None, "rate_limited")
-            return None
-        if isinstance(incoming, Answer):
-            question = self.session.asks.pop(incoming.id, None)
-            if question is not None:
-                question.settle(incoming)
-            elif incoming.id == self._beat_id:
-                self._beat_id = None
-            else:
-                self.running.telemetry.stale_answer()
-                self._count_idle_talk(now)
-            return None
-        if isinstance(incoming, Cancel):
-            if not self._conversation.cancel(incoming.id):
-                self._count_idle_talk(now)
-            return None
-        return incoming
-
-    def _count_idle_talk(self, now: float) -> None:
-        try:
-            self.session.count_idle_talk(now)
-        except Flooding:
-            self.close_soon(RATE_LIMITED)
-
-    def _beat(self) -> None:
-        self._beat_id = self.session.next_id()
-        payload = self.codec.encode("heartbeat", None, self._beat_id)
-        self.reply("heartbeat", payload, answer=True)
 
     def _dropped(self, reason: str, count: int) -> None:
         self.running.telemetry.dropped(self.peer, reason, count)
@@ -455,7 +345,3 @@ def _peer(connection: Connection, request: ConnectionRequest, accept: Accept) ->
 
 def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
-
-
-def _ignore() -> None:
-    """There is nothing left to read."""

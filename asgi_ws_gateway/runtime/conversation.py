@@ -14,12 +14,11 @@ from anyio.lowlevel import checkpoint
 from ..errors import ConnectionRejected
 from ..protocol.close_codes import INTERNAL_ERROR, POLICY, cut_reason
 from ..protocol.messages import Failure, Message, MessageId
-from ..routing.table import Namespace, Route
-from .background import cancellations, raise_if_cancelled
-from .dispatcher import Dispatcher
+from ..routing.table import Route
+from .cancellation import cancellations, raise_if_cancelled
 from .invoke import Abandoned, Interrupted, Reason, Stage
 from .log import Log
-from .patience import SHUTDOWN_SECONDS
+from .patience import HURRIED_SECONDS
 from .transport import Disconnected
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ class Conversation:
 
     Args:
         connection: Whose it is.
-        namespace: What is registered for it.
-        dispatcher: Handles that namespace's messages.
 
     Attributes:
         stage: Where the connection's own task runs user code.
@@ -53,12 +50,10 @@ class Conversation:
         "stage",
     )
 
-    def __init__(
-        self, connection: Connection, namespace: Namespace, dispatcher: Dispatcher
-    ) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._namespace = namespace
-        self._dispatcher = dispatcher
+        self._namespace = connection.namespace
+        self._dispatcher = connection.dispatcher
         self._handling: tuple[Route, Message] | None = None
         self._concurrent: dict[Stage, tuple[Route, Message]] = {}
         self._concurrent_bytes = 0
@@ -129,7 +124,7 @@ class Conversation:
         """Interrupts what runs, which has little time to end."""
         for stage in (self.stage, *self._concurrent):
             if stage.busy:
-                stage.interrupt(Reason.GONE, SHUTDOWN_SECONDS)
+                stage.interrupt(Reason.GONE, HURRIED_SECONDS)
 
     @property
     def concurrent(self) -> int:

@@ -12,8 +12,9 @@ from ..errors import EncodeError, MessageRejected, PeerClosed, ValidationFailed
 from ..limits import DEFAULT
 from ..protocol.messages import RESERVED_EVENTS, Failure, Message, error_data
 from ..routing.table import Hook, Kind, Namespace, Route
+from .cancellation import as_failure
 from .emission import Emission
-from .invoke import Interrupted, Stage, as_failure
+from .invoke import Interrupted, Stage
 from .log import Log, quoted
 from .origin import Origin
 from .patience import CLEANUP_SECONDS

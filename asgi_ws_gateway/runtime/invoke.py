@@ -5,34 +5,32 @@ Most handlers never suspend. Their first step is their last, and nothing at all 
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from math import inf
 from typing import Any, TypeVar, cast
 
 import anyio
 
-from .background import (
-    Background,
+from .background import Background
+from .cancellation import (
+    FATAL,
     cancellations,
     cancelled_by_itself,
     holds,
     made_by_a_scope,
+    no_exception,
     raise_if_cancelled,
 )
 from .log import Log
-from .patience import CLEANUP_SECONDS, SHUTDOWN_SECONDS, Patience
+from .patience import CLEANUP_SECONDS, HURRIED_SECONDS, Patience
+from .steps import resume
 
-__all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "as_failure", "resume"]
+__all__ = ["Abandoned", "Interrupted", "Reason", "Stage"]
 
 logger = Log(__name__)
 
 T = TypeVar("T")
-
-
-_FATAL = (KeyboardInterrupt, SystemExit)
-"""What is meant for the whole process."""
 
 
 class Reason(Enum):
@@ -54,61 +52,6 @@ class Abandoned(Interrupted):
 
     Scopes and task groups that it has entered are still open in its task, which should end soon.
     """
-
-
-def as_failure(error: BaseException) -> Exception:
-    """What a validator, a strategy or a codec has raised, which may be anybody's.
-
-    Raises:
-        BaseException: The same, if it is not theirs to raise.
-    """
-    if isinstance(error, Exception):
-        return error
-    if holds(error, (anyio.get_cancelled_exc_class(), GeneratorExit, *_FATAL)):
-        raise error
-    failure = _no_exception(error)
-    failure.__cause__ = error
-    return failure
-
-
-def _no_exception(error: BaseException) -> Exception:
-    """In place of what libraries derive from BaseException, asyncio's cancellation on trio too."""
-    return RuntimeError(f"it raised {type(error).__name__}, which is no Exception")
-
-
-@types.coroutine
-def resume(
-    steps: Any, yielded: Any, on_throw: Callable[[BaseException], None] | None = None
-) -> Generator[Any, Any, Any]:
-    """Goes on with an awaitable that was started by hand and has yielded once.
-
-    It passes everything on to the event loop and back, as `await` does from the start.
-
-    Args:
-        steps: The awaitable.
-        yielded: What it has yielded.
-        on_throw: Called before an exception is passed on into the awaitable; what it raises ends
-            this, and leaves the awaitable as it is.
-    """
-    try:
-        while True:
-            try:
-                sent = yield yielded
-            except BaseException as error:
-                if on_throw is not None:
-                    on_throw(error)
-                # granian's awaitables can only be gone on with, which is over now.
-                if not hasattr(steps, "throw"):
-                    raise
-                yielded = steps.throw(error)
-            else:
-                # trio sends an exception, in an `outcome.Error`, and raises it further in.
-                if sent is not None and on_throw is not None and hasattr(sent, "error"):
-                    on_throw(sent.error)
-                # A coroutine takes no `next`, granian's awaitables take nothing else.
-                yielded = steps.send(sent) if hasattr(steps, "send") else next(steps)
-    except StopIteration as done:
-        return done.value
 
 
 class Stage:
@@ -136,6 +79,7 @@ class Stage:
         "_task",
         "_until",
         "busy",
+        "cancelled_at",
         "interrupted_by",
         "scope",
     )
@@ -153,6 +97,8 @@ class Stage:
         """What `interrupt` was called with."""
         self.busy = False
         """Whether a call is suspended."""
+        self.cancelled_at: float | None = None
+        """When whoever runs the task first cancelled a suspended call."""
         self.scope = anyio.CancelScope()
 
     async def run(self, call: Coroutine[Any, Any, T], timeout: float | None) -> T:
@@ -181,7 +127,7 @@ class Stage:
             seconds = inf if timeout is None else timeout
             self.scope.deadline = min(anyio.current_time() + seconds, self._until)
         if self._until != inf:
-            self._limit_patience(self._until - anyio.current_time() + self._cleanup)
+            self._limit_patience(self._until - anyio.current_time(), self._cleanup)
         self._on_suspend()
         before = self._before = cancellations()
         try:
@@ -226,8 +172,8 @@ class Stage:
             error = rest or group
         if isinstance(error, GeneratorExit) and self._closed:
             return error
-        if not isinstance(error, Exception) and not holds(error, _FATAL):
-            error = _no_exception(error)
+        if not isinstance(error, Exception) and not holds(error, FATAL):
+            error = no_exception(error)
         if isinstance(error, Abandoned):
             return error
         if self.scope.cancel_called and isinstance(error, Exception):
@@ -240,7 +186,7 @@ class Stage:
             self.interrupted_by = reason
             self.scope.cancel()
         if self.busy:
-            self._limit_patience(patience)
+            self._limit_patience(0.0, patience)
 
     def end_within(self, seconds: float | None, patience: float | None = None) -> None:
         """Interrupts what runs here, and what is run later, `seconds` from now at the latest.
@@ -253,7 +199,7 @@ class Stage:
         self._cleanup = patience = CLEANUP_SECONDS if patience is None else patience
         if self.busy:
             self.scope.deadline = min(self.scope.deadline, self._until)
-            self._limit_patience(seconds + patience)
+            self._limit_patience(seconds, patience)
 
     @property
     def expired(self) -> bool:
@@ -279,18 +225,23 @@ class Stage:
         if not self.scope.cancel_called and (made_by_a_scope(error) or not self._is_to_end()):
             return  # by a time limit, or a task group, of the user code's own
         own = self.scope.cancel_called
-        if self._limit_patience(CLEANUP_SECONDS if own else SHUTDOWN_SECONDS).lost():
+        if not own and self.cancelled_at is None:
+            self.cancelled_at = anyio.current_time()
+        if self._limit_patience(0.0, CLEANUP_SECONDS if own else HURRIED_SECONDS).lost():
             raise Abandoned
 
     def _is_to_end(self) -> bool:
         scope = self.scope
         return scope.cancel_called or self._background.ends(self._task, self._before, scope)
 
-    def _limit_patience(self, seconds: float) -> Patience:
+    def _limit_patience(self, until: float, cleanup: float) -> Patience:
+        """Cancelled `until` seconds from now at the latest, it has `cleanup` seconds to end."""
+        seconds = until + cleanup
         if self._patience is None:
-            self._patience = Patience(self._background, self._task, seconds, self._is_to_end)
+            wanted = self._is_to_end
+            self._patience = Patience(self._background, self._task, seconds, cleanup, wanted)
         else:
-            self._patience.shorten(seconds)
+            self._patience.shorten(seconds, cleanup)
         return self._patience
 
     def _end_patience(self) -> None:
@@ -311,6 +262,6 @@ def _abandon(call: Coroutine[Any, Any, Any]) -> None:
         call.throw(_GivenUp())
         call.close()
     except BaseException as error:
-        if holds(error, _FATAL):
+        if holds(error, FATAL):
             raise
         logger.debug("What %s did about it", name, exc_info=True)

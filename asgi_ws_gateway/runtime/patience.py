@@ -14,13 +14,16 @@ import anyio
 
 from .background import Background
 
-__all__ = ["CLEANUP_SECONDS", "SHUTDOWN_SECONDS", "Patience"]
+__all__ = ["CLEANUP_SECONDS", "HURRIED_SECONDS", "SHUTDOWN_SECONDS", "Patience"]
 
 CLEANUP_SECONDS: Final = 5.0
 """What cancelled user code has to clean up in."""
 
 SHUTDOWN_SECONDS: Final = 1.0
-"""The same when the service or the server is coming to its end, and for a close that hangs."""
+"""For all that is left of a connection that the server cancels, and for a close that hangs."""
+
+HURRIED_SECONDS: Final = 0.15
+"""What cancelled user code has to clean up in when the server or the service comes to its end."""
 
 
 class Patience:
@@ -30,26 +33,44 @@ class Patience:
         background: Runs the timer.
         task: As `Background.own_task` named it.
         seconds: How long.
+        last: Seconds more for a call that had shielded itself, and so learns of it only then.
         wanted: Whether the call is still to end; a time limit inside it may have been met.
 
     Attributes:
         broken: Whether the call had shielded itself, and was cancelled through its shield.
     """
 
-    __slots__ = ("_background", "_ends", "_forget", "_over", "_seen", "_task", "_wanted", "broken")
+    __slots__ = (
+        "_background",
+        "_ends",
+        "_forget",
+        "_last",
+        "_over",
+        "_seen",
+        "_task",
+        "_wanted",
+        "broken",
+    )
 
     def __init__(
-        self, background: Background, task: Any, seconds: float, wanted: Callable[[], bool]
+        self,
+        background: Background,
+        task: Any,
+        seconds: float,
+        last: float,
+        wanted: Callable[[], bool],
     ) -> None:
         self._wanted = wanted
+        self._last = min(last, SHUTDOWN_SECONDS)
         self._background = background
         self._task = task
         self._seen = False
         self.broken = False
         self._start(seconds)
 
-    def shorten(self, seconds: float) -> None:
+    def shorten(self, seconds: float, last: float) -> None:
         """It is over in `seconds`, if that is earlier."""
+        self._last = min(self._last, last)
         if anyio.current_time() + seconds < self._ends:
             self._forget()
             self._start(seconds)
@@ -62,7 +83,7 @@ class Patience:
             # The first that it sees. It may clean up.
             self.broken = True
             self.end()
-            self._start(SHUTDOWN_SECONDS)
+            self._start(self._last)
         self._seen = True
         return False
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..errors import UnknownNamespace
 from ..limits import Limits
@@ -29,6 +30,9 @@ from .telemetry import Telemetry
 from .threads import Threads
 
 __all__ = ["AnyPeer", "Running", "check_event"]
+
+DRAINED_TOGETHER: Final = 100
+"""So many peers are closed before others, who may be served by the same loop, have a turn."""
 
 AnyPeer: TypeAlias = Peer[Any] | BlockingPeer[Any]
 
@@ -168,8 +172,10 @@ class Running:
             self.draining_since = datetime.now(UTC)
         with anyio.move_on_after(grace + 1.0):
             async with anyio.create_task_group() as group:
-                for member in self.hub:
+                for number, member in enumerate(list(self.hub), 1):
                     group.start_soon(member.drain, grace)
+                    if number % DRAINED_TOGETHER == 0:
+                        await checkpoint()
 
     def namespace(self, path: str) -> Namespace:
         """What serves a concrete path.

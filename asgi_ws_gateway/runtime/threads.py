@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from .background import call_soon, on_trio
+from .event_loop import call_soon, on_trio
 from .workers import Workers
 
 __all__ = ["Runner", "Threads"]

@@ -19,7 +19,7 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
-from .background import call_soon
+from .event_loop import call_soon
 
 __all__ = ["Workers"]
 

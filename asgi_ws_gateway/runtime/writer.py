@@ -15,8 +15,9 @@ import anyio
 from ..limits import Limits
 from ..protocol.codec import wire_size
 from ..protocol.outbox import Outbox, Verdict
-from .background import Background, CancelledError, harmless
-from .invoke import resume
+from .background import Background
+from .cancellation import CancelledError, harmless
+from .steps import resume
 from .transport import Transport
 
 __all__ = ["Writer"]

@@ -271,6 +271,24 @@ async def test_a_drain_lets_go_of_everyone_whatever_they_are_at() -> None:
                 pass
 
 
+async def test_a_drain_of_many_gives_others_a_turn_between() -> None:
+    seen: list[int] = []
+    async with GatewayTestClient(Gateway()) as client, AsyncExitStack() as stack:
+        for _ in range(250):
+            await stack.enter_async_context(client.connect("/process"))
+        service = service_of(client)
+
+        async def watch() -> None:
+            while service.peers("/process"):
+                seen.append(len(service.peers("/process")))
+                await checkpoint()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            await service.drain()
+    assert [count for count in seen if 0 < count < 250]
+
+
 async def test_a_lifespan_may_come_after_the_first_connection() -> None:
     gateway = Gateway()
     application = GatewayMiddleware(None, gateways=[gateway])

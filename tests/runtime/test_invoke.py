@@ -12,7 +12,8 @@ import pytest
 
 from asgi_ws_gateway.runtime import invoke
 from asgi_ws_gateway.runtime.background import Background
-from asgi_ws_gateway.runtime.invoke import Stage, resume
+from asgi_ws_gateway.runtime.invoke import Stage
+from asgi_ws_gateway.runtime.steps import resume
 
 SOON = 0.01
 """A time limit that is meant to pass."""
@@ -121,7 +122,7 @@ async def test_what_ends_the_process_may_be_the_last_that_abandoned_code_does(
     error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invoke, "CLEANUP_SECONDS", SOON)
-    monkeypatch.setattr(invoke, "SHUTDOWN_SECONDS", SOON)
+    monkeypatch.setattr(invoke, "HURRIED_SECONDS", SOON)
 
     async def unending() -> None:
         while True:

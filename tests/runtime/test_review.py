@@ -272,7 +272,7 @@ async def test_a_cancel_that_comes_too_late_does_not_hit_the_next_message() -> N
         async def late() -> None:
             # The answer is out; what is left of the message is to let others run.
             background.relieve = relieve
-            member._conversation.cancel("w")
+            member.conversation.cancel("w")
             await relieve()
 
         background.relieve = late

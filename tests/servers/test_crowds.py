@@ -214,8 +214,9 @@ def test_two_that_flood_do_not_hold_up_a_third(crowded: Served, effort: Effort) 
         p99, worst = effort.of(10_000, 50), effort.of(10_000, 250)
         if kind == "crumbs":
             # A server parses 256 KiB of these, ten thousands of messages, before anybody has a say.
-            p99, worst = (flood(crowded, "/plain", kind, seconds)[key] for key in ("p99", "worst"))
-            asked = f"no more than with no gateway: p99 {p99:.1f} ms, worst {worst:.0f} ms"
+            bare = flood(crowded, "/plain", kind, seconds)
+            p99, worst = max(p99, bare["p99"]), max(worst, bare["worst"])
+            asked += f", or no more than with no gateway: {bare['p99']:.1f} and {bare['worst']:.0f}"
         effort.figure(
             f"Two flood with {kind}, a third pings ({crowded.server.name})",
             asked,

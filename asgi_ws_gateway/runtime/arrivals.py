@@ -1,0 +1,98 @@
+"""What arrives from one client: whoever waits for it has it at once, the rest is for handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ..protocol.close_codes import RATE_LIMITED
+from ..protocol.messages import Answer, Cancel, Failure, Message
+from ..protocol.session import Flooding, Session
+from ..routing.table import Namespace
+from .link import Question
+from .log import Log
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["Arrivals"]
+
+logger = Log(__name__)
+
+
+class Arrivals:
+    """Reads for a connection.
+
+    Args:
+        connection: Whose client it is.
+        namespace: What it is connected to.
+
+    Attributes:
+        session: What the client may say, and what it was asked.
+    """
+
+    __slots__ = ("_beat_id", "_connection", "_timed", "session")
+
+    def __init__(self, connection: Connection, namespace: Namespace) -> None:
+        limits = namespace.limits
+        self._connection = connection
+        self._beat_id: str | None = None
+        self._timed = limits.rate is not None or limits.heartbeat is not None
+        self.session: Session[Question] = Session(namespace.codec, limits, anyio.current_time())
+
+    def read(self, payload: str | bytes) -> Message | Failure | None:
+        """What is left to handle of a payload, if anything."""
+        connection = self._connection
+        if connection.closing:
+            return None
+        telemetry = connection.running.telemetry
+        telemetry.received(connection.peer)
+        now = 0.0
+        if self._timed:
+            now = connection.heart.heard = anyio.current_time()
+        try:
+            incoming = self.session.receive(payload, now)
+        except Flooding:
+            telemetry.failed(connection.peer, None, "rate_limited")
+            connection.close_soon(RATE_LIMITED)
+            return None
+        except Exception as error:
+            text = "The codec failed on a message of peer %s"
+            connection.complaints.error(logger, text, text, connection.id, error=error)
+            return Failure("invalid_json")
+        if incoming is None:
+            # It would have been answered, had its sender not been told just now.
+            telemetry.failed(connection.peer, None, "rate_limited")
+            return None
+        if isinstance(incoming, Answer):
+            self._settle(incoming, now)
+            return None
+        if isinstance(incoming, Cancel):
+            if not connection.conversation.cancel(incoming.id):
+                self._count_idle_talk(now)
+            return None
+        return incoming
+
+    def beat(self) -> None:
+        """Asks the client whether it is there."""
+        connection = self._connection
+        self._beat_id = self.session.next_id()
+        payload = connection.codec.encode("heartbeat", None, self._beat_id)
+        connection.reply("heartbeat", payload, answer=True)
+
+    def _settle(self, answer: Answer, now: float) -> None:
+        question = self.session.asks.pop(answer.id, None)
+        if question is not None:
+            question.settle(answer)
+        elif answer.id == self._beat_id:
+            self._beat_id = None
+        else:
+            self._connection.running.telemetry.stale_answer()
+            self._count_idle_talk(now)
+
+    def _count_idle_talk(self, now: float) -> None:
+        try:
+            self.session.count_idle_talk(now)
+        except Flooding:
+            self._connection.close_soon(RATE_LIMITED)
