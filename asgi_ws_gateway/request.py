@@ -14,7 +14,20 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-__all__ = ["Accept", "ConnectionRequest", "Headers", "Query"]
+__all__ = ["Accept", "ConnectionRequest", "Headers", "Query", "header_values"]
+
+
+def header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
+    """Every value of one header, in the order sent.
+
+    Args:
+        scope: Of the connection.
+        name: In lower case.
+    """
+    # A request keeps its `headers` once they were asked for, and a connection its request.
+    return [
+        _text(value) for key, value in scope.get("headers") or () if _bytes(key).lower() == name
+    ]
 
 
 class Query(Mapping[str, str]):
@@ -153,6 +166,10 @@ def _text(value: Any, encoding: str = "latin-1") -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode(encoding, "replace")
     return str(value)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else _text(value).encode("latin-1", "replace")
 
 
 _ESCAPED: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)

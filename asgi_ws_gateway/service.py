@@ -332,18 +332,16 @@ class WebSocketService:
             dispatcher = self._dispatchers[id(namespace)] = Dispatcher(self.running, namespace)
         return dispatcher
 
-    async def serve(
+    def connection(
         self,
         namespace: Namespace,
         transport: Transport,
         request: ConnectionRequest,
         accept: Accept,
-    ) -> None:
-        """Serves an accepted connection until its end."""
-        connection = Connection(
-            self.running, namespace, self.dispatcher(namespace), transport, request, accept
-        )
-        await connection.run(accept.expires_at)
+    ) -> Connection:
+        """An accepted connection, to be run until its end."""
+        dispatcher = self.dispatcher(namespace)
+        return Connection(self.running, namespace, dispatcher, transport, request, accept)
 
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         running = self.running

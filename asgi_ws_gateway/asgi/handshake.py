@@ -22,6 +22,7 @@ from ..runtime.cancellation import harmless
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
 from ..runtime.running import Running
+from ..runtime.steps import within
 from ..runtime.telemetry import Telemetry
 from ..service import WebSocketService
 from .origin import origin_allowed
@@ -112,8 +113,11 @@ async def _serve(
 ) -> None:
     try:
         headers = _encode(cast("HeaderPairs", accept.headers))
-        with anyio.fail_after(namespace.limits.send_timeout):
-            await transport.accept(accept.subprotocol, headers)
+        await within(
+            namespace.limits.send_timeout,
+            transport.accept(accept.subprotocol, headers),
+            direct=transport.direct,
+        )
     except BaseException as error:
         if not harmless(error):
             raise
@@ -126,7 +130,7 @@ async def _serve(
         await transport.close(*GOING_DOWN)
         return
     try:
-        await service.serve(namespace, transport, request, accept)
+        await service.connection(namespace, transport, request, accept).run()
     except Exception:
         logger.exception("A connection to namespace %s failed", quoted(request.namespace))
         await transport.close(*INTERNAL_ERROR)
@@ -165,7 +169,7 @@ class _Attempt:
         self._transport = transport
         self._request = request
         self._left = False
-        self._stage = Stage(self._running.background, self._watch)
+        self._stage: Stage
 
     async def decide(self) -> Accept | _Refusal | None:
         """Lets in, refuses, or has nobody to answer any more."""
@@ -198,7 +202,9 @@ class _Attempt:
     async def _ask(self, hook: Hook) -> Accept | _Refusal | None:
         dispatcher = self._service.dispatcher(self._namespace)
         seconds = self._namespace.limits.attempt_timeout
+        self._stage = Stage(self._running.background, self._watch)
         self._stage.end_within(seconds)
+        self._running.attempts.add(self._stage)
         try:
             with self._stage.scope:
                 try:
@@ -214,9 +220,13 @@ class _Attempt:
             # The hook's own, or that of what it gave: headers, say, may be any iterable.
             self._complain(hook, "%s failed: refused with 403", error=error)
             return _FORBIDDEN._replace(cause="hook_failed")
+        finally:
+            self._running.attempts.discard(self._stage)
         if self._left:
             self._running.telemetry.refused(self._namespace.pattern.text, "left")
             return None
+        if self._stage.interrupted_by is Reason.GONE:
+            return _DRAINING
         self._complain(hook, "%s took longer than %s s: refused with 503", seconds)
         return _UNAVAILABLE
 

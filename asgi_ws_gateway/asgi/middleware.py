@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, Final, Literal, cast
 
 import anyio
@@ -13,7 +12,7 @@ from asgiref import compatibility
 from ..errors import ConfigurationError
 from ..protocol.paths import strip_root
 from ..runtime.cancellation import CancelledError
-from ..runtime.event_loop import in_own_task
+from ..runtime.event_loop import has_own_task, in_own_task
 from ..runtime.log import Log, quoted
 from ..service import WebSocketService
 from .handshake import handshake
@@ -81,8 +80,9 @@ class GatewayMiddleware:
             path = strip_root(scope.get("path") or "", scope.get("root_path") or "")
             match = self.service.find(path)
             if match is not None:
+                serving = handshake(self.service, match, scope, receive, send)
                 try:
-                    await in_own_task(partial(handshake, self.service, match, scope, receive, send))
+                    await (serving if has_own_task() else in_own_task(serving))
                 except CancelledError:
                     if "daphne" not in sys.modules:
                         raise

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from ..request import ConnectionRequest
+from ..request import ConnectionRequest, header_values
 
 __all__ = ["origin_allowed"]
 
@@ -26,7 +26,7 @@ def origin_allowed(request: ConnectionRequest, allowed: Sequence[str] | str) -> 
     """
     if allowed == "*":
         return True
-    origins = request.headers.get_all("origin")
+    origins = header_values(request.scope, b"origin")
     if not origins:
         return True
     if len(origins) != 1:
@@ -44,7 +44,7 @@ def origin_allowed(request: ConnectionRequest, allowed: Sequence[str] | str) -> 
 
 def _same_host(origin: str, request: ConnectionRequest) -> bool:
     """By host and port: a proxy may have ended TLS, so that the scheme we see is not the page's."""
-    hosts = request.headers.get_all("host")
+    hosts = header_values(request.scope, b"host")
     parsed = _parse(origin)
     if len(hosts) != 1 or parsed is None:
         return False

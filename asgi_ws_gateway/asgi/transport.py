@@ -137,12 +137,12 @@ class ASGITransport:
 
     # The transport.
 
-    async def receive(self) -> str | bytes:
+    def receive(self) -> Awaitable[str | bytes]:
         """See `Transport.receive`."""
-        if self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            return await ahead.result()
-        return await self._receive_one()
+        if self._ahead is None:
+            return self._receive_one()
+        ahead, self._ahead = self._ahead, None
+        return ahead.result()
 
     def send(self, payload: str | bytes) -> Awaitable[None]:
         """See `Transport.send`."""

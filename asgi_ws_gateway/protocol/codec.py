@@ -10,10 +10,10 @@ import json
 import math
 import re
 from array import array
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Any, Final, NoReturn, Protocol, runtime_checkable
+from json import encoder
+from typing import Any, Final, NoReturn, Protocol, TypeGuard, cast, runtime_checkable
 
 from ..errors import EncodeError
 from .messages import (
@@ -31,8 +31,14 @@ from .plain import UnknownType, check_keys, to_plain
 __all__ = ["Codec", "JSONCodec", "read_envelope", "wire_size"]
 
 _GREATEST_ID: Final = 2**53 - 1
+_SPACE: Final = " \t\n\r"
 _LARGE: Final = 64 * 1024
+MOST_PREFIXES: Final = 1024
+"""Names of events may be made up by handlers: so many are kept in encoded form."""
 _INVALID: Final = Failure("invalid_message")
+_ANSWERS: Final = frozenset({"ack", "error"})
+
+_quote: Final = encoder.encode_basestring
 
 
 @runtime_checkable
@@ -90,25 +96,28 @@ def read_envelope(value: Any) -> Incoming:
     envelope: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
     event = envelope.get("event")
     id = envelope.get("id")
-    if type(event) is not str:
-        if event is None and "cancel" in envelope and _is_client_id(envelope["cancel"]):
-            return Cancel(envelope["cancel"])
-        return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
-    if event == "ack" or event == "error":
-        if type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH:
-            return Answer(id, envelope.get("data"), event == "error")
-        return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
-    if "id" in envelope and not _is_client_id(id):
-        return _INVALID
-    if not 0 < len(event) <= MAX_EVENT_LENGTH:
-        return Failure("invalid_message", id=id)
-    return Message(event, envelope.get("data"), id)
+    if (
+        type(event) is str
+        and 0 < len(event) <= MAX_EVENT_LENGTH
+        and event not in _ANSWERS
+        and (_is_client_id(id) if id is not None else "id" not in envelope)
+    ):
+        return Message(event, envelope.get("data"), id)
+    if event is None and _is_client_id(envelope.get("cancel")):
+        return Cancel(envelope["cancel"])
+    if type(event) is str and event in _ANSWERS and _is_own_id(id):
+        return Answer(id, envelope.get("data"), event == "error")
+    return Failure("invalid_message", id=id) if _is_client_id(id) else _INVALID
 
 
 def _is_client_id(id: Any) -> bool:
     if type(id) is str:
         return 0 < len(id) <= MAX_ID_LENGTH and not id.startswith("s:")
     return type(id) is int and -_GREATEST_ID <= id <= _GREATEST_ID
+
+
+def _is_own_id(id: Any) -> TypeGuard[str]:
+    return type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH
 
 
 class JSONCodec:
@@ -124,21 +133,20 @@ class JSONCodec:
 
     def __init__(self, *, default: Callable[[Any], Any] | None = None) -> None:
         self._default = default
-        # Both are kept: `json.loads` scans twice for white space, and `json.dumps` with
-        # separators builds an encoder for every call.
-        self._encode = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=self._to_plain
-        ).encode
-        self._decode = json.JSONDecoder(
-            parse_constant=_refuse_constant, parse_float=_finite
-        ).raw_decode
+        # `json.loads` scans twice for white space on top of this.
+        decoder: Any = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+        self._scan = decoder.scan_once
+        self._iterencode = _iterencode(self._to_plain)
+        self._prefixes: dict[str, str] = {}
 
     def encode(self, event: str, data: Any, id: MessageId | None = None, more: bool = False) -> str:
         """See `Codec.encode`."""
         try:
-            prefix = _prefix if len(event) <= MAX_EVENT_LENGTH else _prefix.__wrapped__
-            text = prefix(event) + self._encode(check_keys(data))
-            text += "}" if id is None else self._suffix(id, more)
+            prefix = self._prefixes.get(event)
+            if prefix is None:
+                prefix = self._prefix(event)
+            body = "".join(self._iterencode(check_keys(data), 0))
+            text = f"{prefix}{body}}}" if id is None else prefix + body + self._suffix(id, more)
             if not text.isascii():
                 text.encode()
         except RecursionError:
@@ -149,21 +157,29 @@ class JSONCodec:
 
     def decode(self, payload: str, max_depth: int | None) -> Any:
         """See `Codec.decode`."""
-        if max_depth is not None and payload.count("[") + payload.count("{") > max_depth:
+        size = len(payload)
+        if (
+            max_depth is not None
+            and size > max_depth
+            and payload.count("[") + payload.count("{") > max_depth
+        ):
             _check_depth(payload, max_depth)
-        if payload[:1] != "{":
-            payload = payload.lstrip(" \t\n\r")
         # For every 700 objects that a parser makes, the collector looks for cycles, in vain: it
         # makes none. 1 MiB of nested arrays takes 0.8 s with it, and 0.1 s without.
-        collects = len(payload) > _LARGE and gc.isenabled()
+        collects = size > _LARGE and gc.isenabled()
         if collects:
             gc.disable()
         try:
-            value, end = self._decode(payload)
-            if end != len(payload) and payload[end:].strip(" \t\n\r"):
+            try:
+                value, end = self._scan(payload, 0)
+            except StopIteration:  # white space, most likely
+                value, end = self._scan(payload, size - len(payload.lstrip(_SPACE)))
+            if end != size and payload[end:].strip(_SPACE):
                 raise ValueError("something follows the first value")
             if not payload.isascii() or "\\u" in payload:
                 _refuse_surrogates(payload)
+        except StopIteration:
+            raise ValueError("there is no value") from None
         except RecursionError:
             raise ValueError("nested too deep") from None
         finally:
@@ -171,8 +187,16 @@ class JSONCodec:
                 gc.enable()
         return value
 
-    def _suffix(self, id: MessageId, more: bool) -> str:
-        return f',"id":{self._encode(id)},"more":true}}' if more else f',"id":{self._encode(id)}}}'
+    def _prefix(self, event: str) -> str:
+        prefix = f'{{"event":{_quote(event)},"data":'
+        if len(event) <= MAX_EVENT_LENGTH and len(self._prefixes) < MOST_PREFIXES:
+            self._prefixes[event] = prefix
+        return prefix
+
+    @staticmethod
+    def _suffix(id: MessageId, more: bool) -> str:
+        text = _quote(id) if isinstance(id, str) else str(id)
+        return f',"id":{text},"more":true}}' if more else f',"id":{text}}}'
 
     def _to_plain(self, value: Any) -> Any:
         try:
@@ -184,9 +208,25 @@ class JSONCodec:
         return check_keys(plain)
 
 
-@lru_cache(maxsize=1024)
-def _prefix(event: str) -> str:
-    return f'{{"event":{json.dumps(event, ensure_ascii=False)},"data":'
+def _iterencode(default: Callable[[Any], Any]) -> Callable[[Any, int], Iterable[str]]:
+    """What `JSONEncoder.encode` joins; it makes a new encoder in C for every call, this is kept.
+
+    It does not look for cycles: what nests too deep is found out all the same.
+    """
+    standard = json.JSONEncoder(
+        check_circular=False,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
+        default=default,
+    )
+    make = cast("Any", encoder).c_make_encoder
+    if make is None:  # PyPy
+        return lambda value, _: standard.iterencode(value)
+    kept: Callable[[Any, int], Iterable[str]] = make(
+        None, default, _quote, None, ":", ",", False, False, False
+    )
+    return kept
 
 
 def _refuse_constant(name: str) -> NoReturn:

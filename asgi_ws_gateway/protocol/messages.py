@@ -1,11 +1,8 @@
-"""What one envelope carries, in either direction, as values.
-
-Named tuples rather than frozen dataclasses: one is made for every message, and making a tuple
-costs a third.
-"""
+"""What one envelope carries, in either direction, as values."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..errors import Issue
@@ -47,8 +44,13 @@ SENTENCES: Final = {
 """The one sentence that a client is told for each code: never the text of an exception."""
 
 
-class Message(NamedTuple):
-    """A client's message for a handler; with an `id` it asks for an answer."""
+@dataclass(slots=True)
+class Message:
+    """A client's message for a handler; with an `id` it asks for an answer.
+
+    Not frozen, and no named tuple: it is the one that is made for every message, and either takes
+    twice as long to make.
+    """
 
     event: str
     data: Any

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, auto
 from math import inf
+from typing import Final
 
 from ..limits import Overflow
 
-__all__ = ["Outbox", "Verdict"]
+__all__ = ["DROPPED", "OVERFLOW", "QUEUED", "Outbox", "Verdict"]
 
 
 class Verdict(Enum):
@@ -21,6 +22,12 @@ class Verdict(Enum):
     DROPPED = auto()
     OVERFLOW = auto()
     """Not queued, and the peer has to be closed."""
+
+
+# One is looked at for each peer of a broadcast, and an attribute of an Enum is dear.
+QUEUED: Final = Verdict.QUEUED
+DROPPED: Final = Verdict.DROPPED
+OVERFLOW: Final = Verdict.OVERFLOW
 
 
 class Entry:
@@ -111,13 +118,13 @@ class Outbox:
         ):
             self.bytes += size - unsent.size
             unsent.payload, unsent.size = payload, size
-            return Verdict.QUEUED
+            return QUEUED
         if not (answer or self.fits(size)):
             if self._overflow == "close":
-                return Verdict.OVERFLOW
+                return OVERFLOW
             if self._overflow == "drop_newest" or not self._could_fit(size):
                 self.dropped += 1
-                return Verdict.DROPPED
+                return DROPPED
         if unsent is not None:
             self._remove(unsent)  # replaced, not lost
         while not (answer or self.fits(size)):
@@ -131,7 +138,7 @@ class Outbox:
             self._answer_bytes += size
         if key is not None:
             self._latest[key] = entry
-        return Verdict.QUEUED
+        return QUEUED
 
     def pop(self) -> str | bytes:
         """The message to send next. Raises `IndexError` when there is none."""

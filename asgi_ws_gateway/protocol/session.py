@@ -5,7 +5,8 @@ No I/O and no clock: the time is an argument.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from math import inf
+from typing import Final, Generic, TypeVar
 
 from ..errors import LimitReached
 from ..limits import Limits
@@ -16,6 +17,10 @@ from .rate import RateLimiter, RateVerdict
 __all__ = ["Flooding", "Session"]
 
 W = TypeVar("W")
+
+_UNSUPPORTED: Final = Failure("unsupported_frame")
+_TOO_LARGE: Final = Failure("message_too_large")
+_INVALID: Final = Failure("invalid_json")
 
 
 class Flooding(Exception):
@@ -35,7 +40,7 @@ class Session(Generic[W]):
     """
 
     __slots__ = (
-        "_codec",
+        "_decode",
         "_kind",
         "_limits",
         "_max_bytes",
@@ -46,10 +51,10 @@ class Session(Generic[W]):
     )
 
     def __init__(self, codec: Codec, limits: Limits, now: float) -> None:
-        self._codec = codec
+        self._decode = codec.decode
         self._kind: type = bytes if codec.binary else str
         self._limits = limits
-        self._max_bytes = limits.max_message_bytes
+        self._max_bytes = inf if limits.max_message_bytes is None else limits.max_message_bytes
         self._max_depth = limits.max_depth
         self._rate = None if limits.rate is None else RateLimiter(limits.rate, limits.burst, now)
         self._next_ask = 0
@@ -61,16 +66,36 @@ class Session(Generic[W]):
         Raises:
             Flooding: Close the peer.
         """
-        incoming = self._read(payload)
+        incoming: Incoming
+        limit = self._max_bytes
+        if type(payload) is not self._kind:
+            incoming = _UNSUPPORTED
+        else:
+            try:
+                # A character has at most four bytes: most messages need no closer look.
+                if len(payload) > limit / 4 and (
+                    len(payload) > limit or wire_size(payload) > limit
+                ):
+                    incoming = _TOO_LARGE
+                else:
+                    incoming = read_envelope(self._decode(payload, self._max_depth))
+            except ValueError:
+                incoming = _INVALID
         # An answer or a cancel is not work for a handler. Counted are those that are in vain.
         if self._rate is not None and isinstance(incoming, Message | Failure):
-            verdict = self._rate.take(now)
-            if verdict is RateVerdict.CLOSE:
-                raise Flooding
-            if verdict is RateVerdict.REFUSE:
-                if incoming.id is None and not self._rate.may_tell(now):
-                    return None
-                return Failure("rate_limited", incoming.event, incoming.id)
+            return self._limited(self._rate, incoming, now)
+        return incoming
+
+    def _limited(
+        self, rate: RateLimiter, incoming: Message | Failure, now: float
+    ) -> Message | Failure | None:
+        verdict = rate.take(now)
+        if verdict is RateVerdict.CLOSE:
+            raise Flooding
+        if verdict is RateVerdict.REFUSE:
+            if incoming.id is None and not rate.may_tell(now):
+                return None
+            return Failure("rate_limited", incoming.event, incoming.id)
         return incoming
 
     def count_idle_talk(self, now: float) -> None:
@@ -100,19 +125,3 @@ class Session(Generic[W]):
         """A fresh id of ours; they start with `s:`, as no client's does."""
         self._next_ask += 1
         return f"s:{self._next_ask}"
-
-    def _read(self, payload: str | bytes) -> Incoming:
-        if not isinstance(payload, self._kind):
-            return Failure("unsupported_frame")
-        limit = self._max_bytes
-        try:
-            # A character has at most four bytes: most messages need no closer look.
-            if (
-                limit is not None
-                and len(payload) * 4 > limit
-                and (len(payload) > limit or wire_size(payload) > limit)
-            ):
-                return Failure("message_too_large")
-            return read_envelope(self._codec.decode(payload, self._max_depth))
-        except ValueError:
-            return Failure("invalid_json")

@@ -172,13 +172,15 @@ class _Compiler:
         call, annotation = self._bind(declaration, slots)
         if mark.event is None:
             call = _taking_message(call)
+        emitters = self._emitters(declaration)
         route = Route(
             label=label,
             event=mark.event,
             kind=_kind(declaration.function),
             call=call,
             validator=self._validator(label, "schema", mark.schema),
-            emitters=self._emitters(declaration),
+            emitters=emitters,
+            answer=_answer(emitters),
             timeout=mark.timeout,
             concurrent=mark.concurrent,
             cancel_on_disconnect=mark.cancel_on_disconnect,
@@ -257,6 +259,16 @@ class _Compiler:
             label, f"{where}: {schema!r} is neither a JSON Schema (dict or bool) nor a Validator"
         )
         return None
+
+
+def _answer(emitters: tuple[Emitter, ...]) -> str | None:
+    match emitters:
+        case ():
+            return "ack"
+        case (Emitter(ToSender() as strategy, _, None),) if type(strategy) is ToSender:
+            return strategy.event
+        case _:
+            return None
 
 
 def _taking_message(method: Callable[..., Any]) -> Callable[[Any, Any], Any]:

@@ -60,6 +60,8 @@ class Route:
         event: `None` for the fallback.
         call: Takes the data (the fallback's: event and data) and the peer, whatever the method
             takes.
+        answer: The event that a result is sent back as, if it has no other use: that of its only
+            emitter, or `ack` where it has none.
         timeout: Seconds, `None`, or `DEFAULT`.
     """
 
@@ -69,6 +71,7 @@ class Route:
     call: Callable[[Any, Any], Any]
     validator: Validator | None
     emitters: tuple[Emitter, ...]
+    answer: str | None
     timeout: Any
     concurrent: bool
     cancel_on_disconnect: bool

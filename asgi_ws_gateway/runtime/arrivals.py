@@ -12,6 +12,7 @@ from ..protocol.session import Flooding, Session
 from ..routing.table import Namespace
 from .link import Question
 from .log import Log
+from .telemetry import Telemetry
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -27,32 +28,38 @@ class Arrivals:
     Args:
         connection: Whose client it is.
         namespace: What it is connected to.
+        telemetry: Counts.
 
     Attributes:
         session: What the client may say, and what it was asked.
     """
 
-    __slots__ = ("_beat_id", "_connection", "_timed", "session")
+    __slots__ = ("_beat_id", "_connection", "_receive", "_telemetry", "_timed", "session")
 
-    def __init__(self, connection: Connection, namespace: Namespace) -> None:
+    def __init__(self, connection: Connection, namespace: Namespace, telemetry: Telemetry) -> None:
         limits = namespace.limits
+        self._telemetry = telemetry
         self._connection = connection
         self._beat_id: str | None = None
         self._timed = limits.rate is not None or limits.heartbeat is not None
-        self.session: Session[Question] = Session(namespace.codec, limits, anyio.current_time())
+        now = 0.0 if limits.rate is None else anyio.current_time()
+        self.session: Session[Question] = Session(namespace.codec, limits, now)
+        self._receive = self.session.receive
 
     def read(self, payload: str | bytes) -> Message | Failure | None:
         """What is left to handle of a payload, if anything."""
         connection = self._connection
-        if connection.closing:
-            return None
-        telemetry = connection.running.telemetry
-        telemetry.received(connection.peer)
+        telemetry = self._telemetry
+        telemetry.stats.received += 1
+        if telemetry.observed:
+            telemetry.received(connection.peer)
         now = 0.0
         if self._timed:
-            now = connection.heart.heard = anyio.current_time()
+            now = anyio.current_time()
+            if connection.heart is not None:
+                connection.heart.heard = now
         try:
-            incoming = self.session.receive(payload, now)
+            incoming = self._receive(payload, now)
         except Flooding:
             telemetry.failed(connection.peer, None, "rate_limited")
             connection.close_soon(RATE_LIMITED)
@@ -61,6 +68,8 @@ class Arrivals:
             text = "The codec failed on a message of peer %s"
             connection.complaints.error(logger, text, text, connection.id, error=error)
             return Failure("invalid_json")
+        if type(incoming) is Message:
+            return incoming
         if incoming is None:
             # It would have been answered, had its sender not been told just now.
             telemetry.failed(connection.peer, None, "rate_limited")
@@ -88,7 +97,7 @@ class Arrivals:
         elif answer.id == self._beat_id:
             self._beat_id = None
         else:
-            self._connection.running.telemetry.stale_answer()
+            self._telemetry.stale_answer()
             self._count_idle_talk(now)
 
     def _count_idle_talk(self, now: float) -> None:

@@ -53,7 +53,10 @@ def harmless(error: BaseException) -> bool:
 
 def cancellations() -> int:
     """How many cancellations of this task are asked for; trio does not count, but repeats them."""
-    task = None if on_trio() else asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # there is no loop of asyncio's, so this is trio
+        return 0
     return 0 if task is None else task.cancelling()
 
 

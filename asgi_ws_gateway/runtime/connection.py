@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, TypeGuard
 
 import anyio
@@ -24,7 +23,7 @@ from ..protocol.close_codes import (
     TOO_SLOW,
     Close,
 )
-from ..protocol.outbox import Verdict
+from ..protocol.outbox import OVERFLOW, QUEUED, Verdict
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
 from .arrivals import Arrivals
@@ -62,16 +61,18 @@ class Connection:
 
     Attributes:
         ending: The first cause of its end; `None` while it is open.
-        joined: The rooms it is, or was, in.
+        joined: The rooms it is, or was, in, if there are any.
         session: What the client may say, and what it was asked.
     """
 
     __slots__ = (
         "_blocking_peer",
         "_closed",
+        "_complaints",
+        "_expires_at",
+        "_telemetry",
         "_transport",
         "codec",
-        "complaints",
         "conversation",
         "dispatcher",
         "ending",
@@ -100,7 +101,7 @@ class Connection:
     ) -> None:
         limits = namespace.limits
         background = running.background
-        arrivals = Arrivals(self, namespace)
+        arrivals = Arrivals(self, namespace, running.telemetry)
         self.id = secrets.token_urlsafe(16)
         self.running = running
         self.namespace = namespace
@@ -108,9 +109,8 @@ class Connection:
         self.codec = namespace.codec
         self.dispatcher = dispatcher
         self.session = arrivals.session
-        self.complaints = Complaints()
         self.ending: Close | None = None
-        self.joined: set[str] = set()
+        self.joined: set[str] | None = None
         self.peer = _peer(self, request, accept)
         self.turn = Turn()
         self.writer = Writer(
@@ -132,19 +132,25 @@ class Connection:
             read=arrivals.read,
             on_disconnect=self._left,
         )
-        self.heart = Heart(
-            background,
-            self.inbox,
-            limits.heartbeat,
-            beat=arrivals.beat,
-            close=self.close_soon,
-        )
+        self.heart: Heart | None = None
+        if limits.heartbeat is not None or accept.expires_at is not None:
+            self.heart = Heart(
+                background,
+                self.inbox,
+                limits.heartbeat,
+                beat=arrivals.beat,
+                close=self.close_soon,
+            )
         self.conversation = Conversation(self)
         self._transport = transport
+        self._telemetry = running.telemetry
+        # Few need these: they are made when they are asked for.
         self._blocking_peer: BlockingPeer[Any] | None = None
+        self._complaints: Complaints | None = None
         self._closed: anyio.Event | None = None
+        self._expires_at = accept.expires_at
 
-    async def run(self, expires_at: datetime | float | None = None) -> None:
+    async def run(self) -> None:
         """Serves the connection until it has ended, its disconnect hook included.
 
         Never raises but when it is cancelled from outside.
@@ -154,7 +160,8 @@ class Connection:
         self.running.telemetry.connected(self.peer)
         cancelled_at: float | None = None
         try:
-            self.heart.start(expires_at)
+            if self.heart is not None:
+                self.heart.start(self._expires_at)
             await self.conversation.run()
         except Exception:
             logger.exception("The connection of peer %s failed", self.id)
@@ -168,6 +175,13 @@ class Connection:
             finally:
                 self._release()
                 current.reset(token)
+
+    @property
+    def complaints(self) -> Complaints:
+        """Logs what is wrong with the peer, now and then."""
+        if self._complaints is None:
+            self._complaints = Complaints()
+        return self._complaints
 
     @property
     def blocking_peer(self) -> BlockingPeer[Any]:
@@ -193,10 +207,17 @@ class Connection:
     def reply(self, event: str, payload: str | bytes, *, answer: bool) -> None:
         """Sends to this peer without waiting."""
         verdict = self.push(payload, answer=answer)
-        queued = verdict is Verdict.QUEUED
-        if verdict is Verdict.OVERFLOW:
+        if verdict is OVERFLOW:
             self.overflowed()
-        self.running.telemetry.sent(self.peer.namespace, event, int(queued), int(not queued))
+        self.count(event, verdict)
+
+    def count(self, event: str, verdict: Verdict) -> None:
+        """Counts a message to this peer."""
+        queued = int(verdict is QUEUED)
+        telemetry = self._telemetry
+        telemetry.stats.queued += queued
+        if telemetry.observed:
+            telemetry.sent(self.peer.namespace, event, queued, 1 - queued)
 
     def read_ahead(self) -> None:
         """Sees to it that a disconnect or a `cancel` is noticed while this task is busy."""
@@ -280,7 +301,8 @@ class Connection:
                 logger, cause.reason, "Closed peer %s (%d): %s", self.id, cause.code, cause.reason
             )
         self.running.hub.remove(self)
-        self.heart.stop()
+        if self.heart is not None:
+            self.heart.stop()
         for question in self.session.asks.values():
             question.settle(None)
         self.conversation.end(self.limits.linger)
@@ -320,7 +342,7 @@ class Connection:
         self._end(ending)
         self.inbox.refuse()
         self.writer.release()
-        rooms = frozenset(self.joined)
+        rooms = frozenset(self.joined or ())
         self.peer.relink(GoneLink(self.running, self.peer, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)
 

@@ -178,12 +178,13 @@ class Conversation:
         inbox = connection.inbox
         turn = connection.turn
         stage = self.stage
+        routes = dispatcher.routes
         while True:
             incoming = await inbox.next()
             if isinstance(incoming, Failure):
                 await dispatcher.refuse(incoming, connection)
             else:
-                route = dispatcher.route(incoming.event)
+                route = routes.get(incoming.event) or dispatcher.route(incoming.event)
                 if route is None:
                     await dispatcher.refuse_unknown(incoming, connection)
                 elif route.concurrent:
@@ -195,7 +196,8 @@ class Conversation:
                     if stage.interrupted_by is not None:
                         # Too late for that message, and not meant for the next.
                         raise Interrupted
-            await turn.give_way()
+            if turn.over():
+                await turn.give_way()
 
     async def _start_concurrent(self, route: Route, message: Message) -> None:
         connection = self._connection

@@ -27,6 +27,13 @@ async def depart(connection: Connection, cancelled_at: float | None) -> None:
         cancelled_at: When the server cancelled it, if it did. From then on, all that is left has
             `SHUTDOWN_SECONDS`: each step half of what remains, so that the hook has its turn.
     """
+    left = connection.ending is not None and not connection.closing
+    if left and cancelled_at is None and not connection.conversation.concurrent:
+        # The usual end: nothing is under way.
+        if connection.namespace.on_disconnect is not None:
+            with anyio.CancelScope(shield=True):
+                await _disconnect_hook(connection, None)
+        return
     ends = None if cancelled_at is None else cancelled_at + SHUTDOWN_SECONDS
     seconds = None if ends is None else _left(ends) / 2
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -14,7 +14,7 @@ from ..protocol.messages import RESERVED_EVENTS, Failure, Message, error_data
 from ..routing.table import Hook, Kind, Namespace, Route
 from .cancellation import as_failure
 from .emission import Emission
-from .invoke import Interrupted, Stage
+from .invoke import Interrupted, Stage, Suspended
 from .log import Log, quoted
 from .origin import Origin
 from .patience import CLEANUP_SECONDS
@@ -25,6 +25,8 @@ __all__ = ["Dispatcher"]
 logger = Log(__name__)
 
 _END = object()
+_COROUTINE: Final = Kind.COROUTINE
+"""Looked at for every message, and an attribute of an Enum is dear."""
 
 
 class Dispatcher:
@@ -33,21 +35,33 @@ class Dispatcher:
     Args:
         running: The service's lifetime.
         namespace: What is registered for them.
+
+    Attributes:
+        routes: What handles which event, but for the fallback.
     """
 
-    __slots__ = ("_codec", "_emission", "_namespace", "_running", "_telemetry", "_timeout")
+    __slots__ = (
+        "_codec",
+        "_emission",
+        "_namespace",
+        "_running",
+        "_telemetry",
+        "_timeout",
+        "routes",
+    )
 
     def __init__(self, running: Running, namespace: Namespace) -> None:
         self._running = running
         self._telemetry = running.telemetry
         self._namespace = namespace
+        self.routes = namespace.routes
         self._codec = namespace.codec
         self._emission = Emission(running, namespace.codec)
         self._timeout = namespace.limits.handler_timeout
 
     def route(self, event: str) -> Route | None:
         """What handles an event."""
-        route = self._namespace.routes.get(event)
+        route = self.routes.get(event)
         if route is None and event not in RESERVED_EVENTS:
             return self._namespace.fallback
         return route
@@ -71,16 +85,19 @@ class Dispatcher:
                     await self.fail(failure, origin)
                     return
             subject = value if route.event is not None else message
-            timeout = self._timeout if route.timeout is DEFAULT else route.timeout
-            if route.kind is Kind.COROUTINE:
-                result = await stage.run(route.call(subject, origin.peer), timeout)
-                await self._emission.emit(route, message, value, result, origin)
+            if route.kind is _COROUTINE:
+                call = route.call(subject, origin.peer)
+                result = stage.begin(call)
+                if type(result) is Suspended:
+                    result = await stage.end(call, result, self._seconds(route))
+                if not self._emission.answer(route, message, result, origin):
+                    await self._emission.emit(route, message, value, result, origin)
             elif route.kind is Kind.THREAD:
                 work = self._running.threads.run(route.call, subject, origin.blocking_peer)
-                result = await stage.run(work, timeout)
+                result = await stage.run(work, self._seconds(route))
                 await self._emission.emit(route, message, value, result, origin)
             else:
-                await self._stream(route, message, value, subject, origin, stage, timeout)
+                await self._stream(route, message, value, subject, origin, stage)
         except Interrupted:
             raise
         except BaseException as raised:
@@ -90,8 +107,9 @@ class Dispatcher:
                 rejection = await self._failed(failed, route, message, origin, stage)
             await self.fail(rejection, origin)
         else:
-            seconds = perf_counter() - started if started else 0.0
-            self._telemetry.handled(origin.peer, route.event, seconds)
+            self._telemetry.stats.handled += 1
+            if started:
+                self._telemetry.handled(origin.peer, route.event, perf_counter() - started)
 
     async def refuse(self, failure: Failure, origin: Origin) -> None:
         """Answers what no handler could make sense of."""
@@ -136,6 +154,10 @@ class Dispatcher:
             return await stage.run(self._running.threads.run(hook.call, *args), timeout)
         return await stage.run(hook.call(*args), timeout)
 
+    def _seconds(self, route: Route) -> float | None:
+        timeout: float | None = route.timeout
+        return self._timeout if timeout is DEFAULT else timeout
+
     async def _stream(
         self,
         route: Route,
@@ -144,11 +166,11 @@ class Dispatcher:
         subject: Any,
         origin: Origin,
         stage: Stage,
-        timeout: float | None,
     ) -> None:
         # Between its steps, too, a stream can be cancelled and its peer can leave.
         origin.read_ahead()
         threads = self._running.threads
+        timeout = self._seconds(route)
         in_thread = route.kind is Kind.THREAD_STREAM
         peer = origin.blocking_peer if in_thread else origin.peer
         generator = route.call(subject, peer)
@@ -169,7 +191,8 @@ class Dispatcher:
                 try:
                     if result is not SKIP:
                         await self._emission.emit_value(route, message, value, result, origin)
-                    await origin.turn.give_way()
+                    if origin.turn.over():
+                        await origin.turn.give_way()
                 except anyio.get_cancelled_exc_class() as error:
                     # Perhaps of a scope, or asyncio.timeout, that the generator is in.
                     if in_thread:

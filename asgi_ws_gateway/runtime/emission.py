@@ -37,6 +37,21 @@ class Emission:
         self._running = running
         self._codec = codec
 
+    def answer(self, route: Route, message: Message, result: Any, origin: Origin) -> bool:
+        """Sends a result that has no other use than to answer, if nothing waits to be sent.
+
+        Returns whether it did: else `emit` it. Most messages need no more, and no coroutine.
+        """
+        event = route.answer
+        if event is None or result is SKIP or not origin.writer.idle:
+            return False
+        id = message.id
+        if id is not None:
+            origin.reply(event, self._codec.encode(event, result, id), answer=True)
+        elif event != "ack":
+            origin.reply(event, self._codec.encode(event, result), answer=False)
+        return True
+
     async def emit(
         self, route: Route, message: Message, value: Any, result: Any, origin: Origin
     ) -> None:
@@ -95,13 +110,16 @@ class Emission:
         return planned
 
     async def _send(self, planned: list[_Planned], message: Message, origin: Origin) -> None:
-        await origin.make_room([item.payload for item in planned if item.delivery is None])
+        if not origin.writer.idle:
+            await origin.make_room([item.payload for item in planned if item.delivery is None])
         for event, payload, delivery in planned:
             if delivery is None:
                 origin.reply(event, payload, answer=message.id is not None)
             else:
                 self._running.push(delivery, payload)
-        await self._running.background.relieve()
+        background = self._running.background
+        if background.pressed:
+            await background.relieve()
 
 
 def _check_delivery(delivery: Delivery) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from anyio.lowlevel import EventLoopToken, current_token
 
-__all__ = ["call_soon", "in_own_task", "on_trio"]
+__all__ = ["call_soon", "has_own_task", "in_own_task", "on_trio"]
 
 
 def on_trio() -> bool:
@@ -31,12 +32,16 @@ def call_soon(token: EventLoopToken, call: Callable[[], None]) -> None:
             loop.run_sync_soon(call)
 
 
-async def in_own_task(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs `call` in a real asyncio task if the server runs us in something else.
+def has_own_task() -> bool:
+    """Whether the server runs us in a real task.
 
     granian's `--task-impl rust` (2.8) drives applications without one, where no time limit fires.
     """
-    if on_trio() or type(asyncio.current_task()).__module__.partition(".")[0] != "granian":
-        await call()
-    else:
-        await asyncio.get_running_loop().create_task(call())
+    if "granian" not in sys.modules or on_trio():
+        return True
+    return type(asyncio.current_task()).__module__.partition(".")[0] != "granian"
+
+
+async def in_own_task(call: Coroutine[Any, Any, None]) -> None:
+    """Runs `call` in a real asyncio task."""
+    await asyncio.get_running_loop().create_task(call)

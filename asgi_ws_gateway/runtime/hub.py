@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from ..peer import Peer
 from ..protocol.audience import Audience, Everyone
 from ..protocol.close_codes import Close
-from ..protocol.outbox import Verdict
+from ..protocol.outbox import OVERFLOW, QUEUED, Verdict
 
 __all__ = ["Hub", "Member"]
 
@@ -31,10 +31,8 @@ class Member(Protocol):
         """The peer."""
         ...
 
-    @property
-    def joined(self) -> set[str]:
-        """The rooms it is in; the hub changes it."""
-        ...
+    joined: set[str] | None
+    """The rooms it is in, if any; the hub changes it."""
 
     def push(
         self, payload: str | bytes, *, answer: bool = False, key: tuple[str, str] | None = None
@@ -92,7 +90,7 @@ class Hub:
             return
         peer = member.peer
         _discard(self._namespaces, peer.namespace, member)
-        for room in member.joined:
+        for room in member.joined or ():
             _discard(self._rooms, (peer.namespace, room), member)
         user = self._user_of.pop(member, None)
         if user is not None:
@@ -100,12 +98,14 @@ class Hub:
 
     def join(self, member: Member, room: str) -> None:
         """Takes a peer into a room."""
+        if member.joined is None:
+            member.joined = set()
         member.joined.add(room)
         self._rooms.setdefault((member.peer.namespace, room), {})[member] = None
 
     def leave(self, member: Member, room: str) -> None:
         """Takes a peer out of a room, if it is in it. An empty room is gone."""
-        if room in member.joined:
+        if member.joined and room in member.joined:
             member.joined.discard(room)
             _discard(self._rooms, (member.peer.namespace, room), member)
 
@@ -147,11 +147,11 @@ class Hub:
             if exclude and member.id in exclude:
                 continue
             verdict = member.push(payload, key=key)
-            if verdict is Verdict.QUEUED:
+            if verdict is QUEUED:
                 queued += 1
                 continue
             dropped += 1
-            if verdict is Verdict.OVERFLOW:
+            if verdict is OVERFLOW:
                 overflowed.append(member)
         # After the loop, so that closing one never comes between two of the others.
         for member in overflowed:

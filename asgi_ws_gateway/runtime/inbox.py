@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from time import perf_counter
 
 import anyio
 
@@ -55,10 +56,9 @@ class Inbox:
         "_out",
         "_read",
         "_reader",
-        "_receiving",
+        "_receive",
         "_room",
         "_stopped",
-        "_transport",
         "_turn",
         "_waiting",
         "_wanted",
@@ -80,7 +80,7 @@ class Inbox:
         read: Callable[[str | bytes], Message | Failure | None],
         on_disconnect: Callable[[int, str], None],
     ) -> None:
-        self._transport = transport
+        self._receive = transport.receive
         self._background = background
         self._writer = writer
         self._turn = turn
@@ -88,11 +88,11 @@ class Inbox:
         self._max_bytes = inf if max_bytes is None else max_bytes
         self._read = read
         self._on_disconnect = on_disconnect
-        self._waiting: deque[tuple[Message | Failure, int]] = deque()
+        self._waiting: deque[tuple[Message | Failure, int]] | None = None
+        """Made when it is needed: an empty one takes 600 bytes."""
         self._bytes = 0
         self._ended = False
         self._stopped = False
-        self._receiving = False
         self._reader: anyio.CancelScope | None = None
         self._wanted: anyio.Event | None = None
         self._room: anyio.Event | None = None
@@ -129,28 +129,36 @@ class Inbox:
                 waited, self.size = self._waiting.popleft()
                 self._bytes -= self.size
                 return waited
-            self._tell_idle()
-            if self._ended or self._stopped:
+            if self._idle is not None:
+                self._tell_idle()
+            stopped = self._stopped
+            if self._ended or stopped:
                 raise Disconnected(0)
             self.awaited = True
             try:
                 if self._reader is not None:
-                    self._wanted = anyio.Event()
-                    await self._wanted.wait()
+                    await self._until_reader_ends()
                     continue
+                if self._held or not self._writer.idle:
+                    await self._pause()
                 payload = await self._receive()
             except Disconnected as end:
                 self._end(end)
                 raise
             finally:
                 self.awaited = False
-                self._wanted = None
-            self._turn.begin()
+                if self._out is not None:
+                    self._tell_out()
+            if self._stopped:
+                continue
+            turn = self._turn
+            turn.since = perf_counter()  # `begin`, less a call
             incoming = self._read(payload)
             if incoming is not None:
                 self.size = len(payload)
                 return incoming
-            await self._turn.give_way()
+            if turn.over():
+                await turn.give_way()
 
     def read_ahead(self) -> None:
         """Starts the reader, unless it runs or there is nothing more to come."""
@@ -171,16 +179,17 @@ class Inbox:
         self._stopped = True
         if self._reader is not None:
             self._reader.cancel()
-        while self._receiving or self._reader is not None:
+        while self.awaited or self._reader is not None:
             if self._out is None:
                 self._out = anyio.Event()
             await self._out.wait()
 
     def withdraw(self, id: MessageId) -> Message | None:
         """Takes back a message that has not been handed out."""
-        for index, (incoming, size) in enumerate(self._waiting):
+        waiting = self._waiting or deque()
+        for index, (incoming, size) in enumerate(waiting):
             if isinstance(incoming, Message) and incoming.id == id:
-                del self._waiting[index]  # `remove` would compare the data of all before it
+                del waiting[index]  # `remove` would compare the data of all before it
                 self._bytes -= size
                 return incoming
         return None
@@ -189,11 +198,19 @@ class Inbox:
         """Reads no more; `next` finds the end, at once or, without `rest`, behind what waits."""
         self._stopped = True
         if rest:
-            self._waiting.clear()
+            self._waiting = None
             self._bytes = 0
         self._tell_idle()
 
-    async def _receive(self) -> str | bytes:
+    async def _until_reader_ends(self) -> None:
+        self._wanted = anyio.Event()
+        try:
+            await self._wanted.wait()
+        finally:
+            self._wanted = None
+
+    async def _pause(self) -> None:
+        """Waits until it may be read on."""
         if self._held:
             self.paused = True
             await anyio.sleep_forever()
@@ -203,12 +220,6 @@ class Inbox:
                 await self._writer.room(lambda: not self._writer.over_half)
             finally:
                 self.paused = False
-        self._receiving = True
-        try:
-            return await self._transport.receive()
-        finally:
-            self._receiving = False
-            self._tell_out()
 
     async def _run_reader(self, scope: anyio.CancelScope) -> None:
         try:
@@ -226,7 +237,8 @@ class Inbox:
     async def _read_until_wanted(self) -> None:
         turn = Turn()
         while self._wanted is None or not self._waiting:
-            if len(self._waiting) >= self._max_messages or self._bytes >= self._max_bytes:
+            waiting = self._waiting or ()
+            if len(waiting) >= self._max_messages or self._bytes >= self._max_bytes:
                 self.paused = True
                 self._room = anyio.Event()
                 await self._room.wait()
@@ -235,13 +247,19 @@ class Inbox:
                 if self._wanted is not None:
                     return
                 continue
+            await self._pause()
             payload = await self._receive()
+            if self._stopped:
+                return
             turn.begin()
             incoming = self._read(payload)
             if incoming is not None:
+                if self._waiting is None:
+                    self._waiting = deque()
                 self._waiting.append((incoming, len(payload)))
                 self._bytes += len(payload)
-            await turn.give_way()
+            if turn.over():
+                await turn.give_way()
 
     def _end(self, end: Disconnected) -> None:
         self._ended = True
@@ -254,6 +272,6 @@ class Inbox:
             self._idle = None
 
     def _tell_out(self) -> None:
-        if self._out is not None and not self._receiving and self._reader is None:
+        if self._out is not None and not self.awaited and self._reader is None:
             self._out.set()
             self._out = None

@@ -26,7 +26,7 @@ from .log import Log
 from .patience import CLEANUP_SECONDS, HURRIED_SECONDS, Patience
 from .steps import resume
 
-__all__ = ["Abandoned", "Interrupted", "Reason", "Stage"]
+__all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "Suspended"]
 
 logger = Log(__name__)
 
@@ -52,6 +52,15 @@ class Abandoned(Interrupted):
 
     Scopes and task groups that it has entered are still open in its task, which should end soon.
     """
+
+
+class Suspended:
+    """What a call's first step came to, if it was not its last."""
+
+    __slots__ = ("yielded",)
+
+    def __init__(self, yielded: Any) -> None:
+        self.yielded = yielded
 
 
 class Stage:
@@ -112,15 +121,30 @@ class Stage:
             Interrupted: It was interrupted, and returned or raised something all the same.
             Abandoned: It was interrupted, and did neither.
         """
+        result = self.begin(call)
+        if type(result) is Suspended:
+            return await self.end(call, result, timeout)
+        return cast("T", result)
+
+    def begin(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Runs user code to its end, without waiting, or until it suspends: for `end`.
+
+        Most code never does, and `run` would be a coroutine more for each message.
+        """
         try:
-            yielded = call.send(None)
+            return Suspended(call.send(None))
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            return done.value
         except BaseException as error:
             own = self._own(error)
             if own is error:
                 raise
             raise own from error
+
+    async def end(
+        self, call: Coroutine[Any, Any, T], suspended: Suspended, timeout: float | None
+    ) -> T:
+        """Awaits the rest of user code; see `run`."""
         self.busy = True
         self._task = self._background.own_task()
         if timeout is not None or self._until != inf:
@@ -132,7 +156,7 @@ class Stage:
         before = self._before = cancellations()
         try:
             try:
-                result: T = await resume(call, yielded, self._before_throw)
+                result: T = await resume(call, suspended.yielded, self._before_throw)
             except Abandoned:
                 _abandon(call)
                 raise

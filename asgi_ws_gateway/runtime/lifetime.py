@@ -112,6 +112,7 @@ class Lifetime:
         self.stopping = True
         if self.running is not None:
             await self.running.drain(0.0)
+            self.running.abort_attempts()
             # Disconnect hooks may want what the lifespan holds.
             with anyio.move_on_after(STOP_SECONDS):
                 await self.running.admission.emptied()

@@ -14,7 +14,7 @@ from ..peer import Peer
 from ..protocol.audience import Audience, Delivery, DeliveryReport, Everyone
 from ..protocol.close_codes import Close, check_code, cut_reason
 from ..protocol.messages import Answer
-from ..protocol.outbox import Verdict
+from ..protocol.outbox import OVERFLOW, QUEUED
 from .running import Running, check_event
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ConnectionLink:
 
     @property
     def rooms(self) -> frozenset[str]:
-        return frozenset(self._connection.joined)
+        return frozenset(self._connection.joined or ())
 
     async def send(self, event: str, data: Any, latest: str | None) -> bool:
         background = self._connection.running.background
@@ -116,11 +116,12 @@ class ConnectionLink:
             raise ValueError(f"a room's name is a str that is not empty, not {room!r}")
         if connection.ending is not None:
             return False
-        if room not in connection.joined:
+        joined = connection.joined or ()
+        if room not in joined:
             limits = connection.limits
             if limits.max_room_length is not None and len(room) > limits.max_room_length:
                 raise LimitReached("the room's name is too long")
-            if limits.max_rooms is not None and len(connection.joined) >= limits.max_rooms:
+            if limits.max_rooms is not None and len(joined) >= limits.max_rooms:
                 raise LimitReached("too many rooms")
             connection.running.hub.join(connection, room)
         return True
@@ -151,14 +152,11 @@ class ConnectionLink:
         if current.get() == connection.id:
             await connection.make_room([payload])
         verdict = connection.push(payload, key=key)
-        if verdict is Verdict.OVERFLOW:
+        if verdict is OVERFLOW:
             connection.overflowed()
         await connection.running.background.relieve()
-        queued = verdict is Verdict.QUEUED
-        connection.running.telemetry.sent(
-            connection.peer.namespace, event, int(queued), int(not queued)
-        )
-        return queued
+        connection.count(event, verdict)
+        return verdict is QUEUED
 
 
 class GoneLink:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from ..peer import BlockingPeer, Peer
 from .log import Complaints
 from .turn import Turn
+from .writer import Writer
 
 __all__ = ["Origin"]
 
@@ -37,6 +38,11 @@ class Origin(Protocol):
     @property
     def turn(self) -> Turn:
         """How long it has had the event loop."""
+        ...
+
+    @property
+    def writer(self) -> Writer:
+        """The way to the peer."""
         ...
 
     async def make_room(self, payloads: list[str | bytes]) -> None:

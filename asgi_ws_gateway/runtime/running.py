@@ -26,6 +26,8 @@ from ..routing.table import Namespace, RoutingTable
 from .admission import Admission
 from .background import Background
 from .hub import Hub, Member
+from .invoke import Reason, Stage
+from .patience import HURRIED_SECONDS
 from .telemetry import Telemetry
 from .threads import Threads
 
@@ -61,6 +63,7 @@ class Running:
 
     Attributes:
         node: Names this node, and this start of it.
+        attempts: Where attempt hooks run.
         draining_since: Since when nobody is let in any more.
         failed_since: Since when the user's lifespan has failed.
     """
@@ -84,6 +87,7 @@ class Running:
         self._codec = codec
         self.hub = Hub()
         self.admission = Admission(limits)
+        self.attempts: set[Stage] = set()
         self.node = secrets.token_urlsafe(8)
         self.draining_since: datetime | None = None
         self.failed_since: datetime | None = None
@@ -177,6 +181,11 @@ class Running:
                     if number % DRAINED_TOGETHER == 0:
                         await checkpoint()
 
+    def abort_attempts(self) -> None:
+        """Interrupts attempt hooks, which have little time to end."""
+        for stage in self.attempts:
+            stage.interrupt(Reason.GONE, HURRIED_SECONDS)
+
     def namespace(self, path: str) -> Namespace:
         """What serves a concrete path.
 
@@ -214,7 +223,9 @@ class Running:
         event, audience = delivery.event, delivery.audience
         key = None if delivery.latest is None else (event, delivery.latest)
         queued, dropped = self.hub.push(members, payload, key=key, exclude=audience.exclude)
-        self.telemetry.sent(audience.namespace, event, queued, dropped)
+        self.telemetry.stats.queued += queued
+        if self.telemetry.observed:
+            self.telemetry.sent(audience.namespace, event, queued, dropped)
         return DeliveryReport(queued, dropped, True)
 
 

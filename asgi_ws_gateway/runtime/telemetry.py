@@ -58,6 +58,9 @@ class Telemetry:
     Args:
         observers: Who else wants to know. What they raise is logged, and goes no further.
 
+    What happens with every message is counted in `stats` by those who see it, and told here only if
+    it is `observed`: that is a call less.
+
     Attributes:
         stats: The counters.
         complaints: About what happens while there is no peer yet, or none any more.
@@ -90,16 +93,12 @@ class Telemetry:
             self._tell(lambda observer: observer.disconnected(peer, code))
 
     def received(self, peer: Peer[Any]) -> None:
-        """A message arrived."""
-        self.stats.received += 1
-        if self.observed:
-            self._tell(lambda observer: observer.received(peer))
+        """A message arrived, and was counted."""
+        self._tell(lambda observer: observer.received(peer))
 
     def handled(self, peer: Peer[Any], event: str | None, seconds: float) -> None:
-        """A message was handled."""
-        self.stats.handled += 1
-        if self.observed:
-            self._tell(lambda observer: observer.handled(peer, event, seconds))
+        """A message was handled, and counted."""
+        self._tell(lambda observer: observer.handled(peer, event, seconds))
 
     def failed(self, peer: Peer[Any], event: str | None, code: str) -> None:
         """A message failed; `event` only if it is registered."""
@@ -128,10 +127,8 @@ class Telemetry:
         self._tell(lambda observer: observer.ignored("server_fault"))
 
     def sent(self, namespace: str, event: str, queued: int, dropped: int) -> None:
-        """One encoded message went out."""
-        self.stats.queued += queued
-        if self.observed:
-            self._tell(lambda observer: observer.sent(namespace, event, queued, dropped))
+        """One encoded message went out, and was counted."""
+        self._tell(lambda observer: observer.sent(namespace, event, queued, dropped))
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:
         for observer in self._observers:

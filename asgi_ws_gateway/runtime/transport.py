@@ -29,7 +29,7 @@ class Transport(Protocol):
         """Whether a send that one task has begun may be ended by another."""
         ...
 
-    async def receive(self) -> str | bytes:
+    def receive(self) -> Awaitable[str | bytes]:
         """Waits for the next message.
 
         Raises:

@@ -16,25 +16,28 @@ SECONDS: Final = 0.010
 class Turn:
     """What a connection has done since others last had a chance."""
 
-    __slots__ = ("_messages", "_seconds", "_since")
+    __slots__ = ("_messages", "_seconds", "since")
 
     def __init__(self) -> None:
         self._messages = 0
         self._seconds = 0.0
-        self._since = 0.0
+        self.since = 0.0
 
     def begin(self) -> None:
         """Something arrived: the waiting for it does not count."""
-        self._since = perf_counter()
+        self.since = perf_counter()
 
-    async def give_way(self) -> None:
-        """One message, or one value of a stream, is dealt with: lets others run if it is time."""
+    def over(self) -> bool:
+        """One message, or value of a stream, is dealt with; whether it is time to `give_way`."""
         now = perf_counter()
         self._messages += 1
-        self._seconds += now - self._since
-        self._since = now
-        if self._messages >= MESSAGES or self._seconds >= SECONDS:
-            self._messages = 0
-            self._seconds = 0.0
-            await checkpoint()
-            self._since = perf_counter()
+        self._seconds += now - self.since
+        self.since = now
+        return self._seconds >= SECONDS or self._messages >= MESSAGES
+
+    async def give_way(self) -> None:
+        """Lets others run."""
+        self._messages = 0
+        self._seconds = 0.0
+        await checkpoint()
+        self.since = perf_counter()

@@ -8,13 +8,14 @@ come into being.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 import anyio
 
 from ..limits import Limits
 from ..protocol.codec import wire_size
-from ..protocol.outbox import Outbox, Verdict
+from ..protocol.outbox import DROPPED, OVERFLOW, QUEUED, Outbox, Verdict
 from .background import Background
 from .cancellation import CancelledError, harmless
 from .steps import resume
@@ -51,10 +52,10 @@ class Writer:
         "_outbox",
         "_refusing",
         "_room_event",
+        "_send",
         "_since",
         "_steps",
         "_stopped",
-        "_transport",
         "idle",
     )
 
@@ -68,7 +69,7 @@ class Writer:
         on_stuck: Callable[[], None],
         on_dropped: Callable[[str, int], None],
     ) -> None:
-        self._transport = transport
+        self._send = transport.send
         self._limits = limits
         self._background = background
         self._on_lost = on_lost
@@ -95,24 +96,28 @@ class Writer:
         """Sends a message, or queues it; never waits. Arguments as `Outbox.push`."""
         if self._refusing:
             self._on_dropped("gone", 1)
-            return Verdict.DROPPED
+            return DROPPED
         if not self.idle:
             return self._queue(payload, answer, key)
         if not self._steps:
             self._start(None, payload)
-            return Verdict.QUEUED
+            return QUEUED
         # Started here and, if it suspends, ended by the draining task.
         try:
-            steps = self._transport.send(payload).__await__()
-            yielded = next(steps)
+            steps: Any = self._send(payload)
+            if type(steps) is CoroutineType:
+                yielded = steps.send(None)
+            else:  # granian's
+                steps = steps.__await__()
+                yielded = next(steps)
         except StopIteration:
-            return Verdict.QUEUED
+            return QUEUED
         except (Exception, CancelledError):
             # Nobody can have cancelled us between two steps: the server's send was, by itself.
             self._lose()
-            return Verdict.DROPPED
+            return DROPPED
         self._start(steps, yielded)
-        return Verdict.QUEUED
+        return QUEUED
 
     @property
     def over_half(self) -> bool:
@@ -164,7 +169,7 @@ class Writer:
         self._on_lost = self._on_stuck = _nothing
         self._on_dropped = _nothing
         self._outbox = None
-        del self._transport
+        del self._send
 
     def _queue(self, payload: str | bytes, answer: bool, key: tuple[str, str] | None) -> Verdict:
         outbox = self._outbox
@@ -177,7 +182,7 @@ class Writer:
         verdict = outbox.push(payload, wire_size(payload), answer=answer, key=key)
         if outbox.filling:
             self._background.pressed = True
-        lost = outbox.dropped - before + (verdict is Verdict.OVERFLOW)
+        lost = outbox.dropped - before + (verdict is OVERFLOW)
         if lost:
             self._on_dropped("overflow", lost)
         return verdict
@@ -197,14 +202,14 @@ class Writer:
                 if self._stopped:
                     return
                 if steps is None:
-                    await self._transport.send(first)
+                    await self._send(first)
                 else:
                     await resume(steps, first)
                 while self._outbox:
                     payload = self._outbox.pop()
                     self._wake_room()
                     self._since = anyio.current_time()
-                    await self._transport.send(payload)
+                    await self._send(payload)
         except BaseException as error:
             if not self._stopped:
                 self._lose()

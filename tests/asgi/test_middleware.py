@@ -495,8 +495,8 @@ async def test_a_server_that_cancels_gets_its_cancellation() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_server_without_real_tasks_is_given_one() -> None:
-    import asyncio
+async def test_a_server_without_real_tasks_is_given_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "granian", ModuleType("granian"))
 
     tasks: list[Any] = []
 

@@ -187,7 +187,8 @@ def test_without_a_rate_nobody_is_limited() -> None:
     free = session()
     for _ in range(5000):
         free.count_idle_talk(0.0)
-    assert {free.receive('{"event":"e"}', 0.0) for _ in range(5000)} == {Message("e", None)}
+    for _ in range(5000):
+        assert free.receive('{"event":"e"}', 0.0) == Message("e", None)
 
 
 def test_questions_have_ids_of_ours_that_are_never_used_twice() -> None:

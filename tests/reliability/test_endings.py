@@ -15,6 +15,7 @@ from asgi_ws_gateway import (
     message,
     namespace,
     on_connect,
+    on_connection_attempt,
     on_disconnect,
 )
 from tests.asgi.server import serving, text
@@ -65,6 +66,11 @@ class Endless:
             self.reached += 1
             await self._way()
 
+    @on_connection_attempt
+    async def attempt(self) -> bool:
+        await self._reach("attempt")
+        return True
+
     @on_connect
     async def connect(self, peer: Peer) -> None:
         await self._reach("connect")
@@ -104,6 +110,24 @@ async def test_a_cancelled_connection_ends_within_a_second(
         await server.returned.wait()
         assert anyio.current_time() - since < SECONDS + TOLERANCE
         assert gateway.left == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_attempt_ends_with_the_service(way: Callable[[], Awaitable[None]]) -> None:
+    if on_trio() and way in (shields, shields_and_swallows):
+        way = swallows
+    gateway = Endless(way, "attempt")
+    application = GatewayMiddleware(None, WebSocketService(), gateways=[gateway])
+    hurry()
+    async with serving(application, "/endless") as server:
+        async with application.service:
+            await anyio.wait_all_tasks_blocked()
+            assert gateway.reached == 1
+            since = anyio.current_time()
+        await server.returned.wait()
+        assert anyio.current_time() - since < SECONDS + TOLERANCE
+    assert [message.get("status") for message in server.sent] == [503, None]
+    assert application.service.stats().refused == {"draining": 1}
 
 
 async def test_a_disconnect_hook_has_time_to_do_its_work() -> None:

@@ -37,7 +37,7 @@ async def reading() -> AsyncIterator[tuple[Inbox, Transport]]:
     background = Background(lambda: None)
     await background.start()
     transport: Any = Transport()
-    writer: Any = SimpleNamespace(over_half=False)
+    writer: Any = SimpleNamespace(idle=True, over_half=False)
     inbox = Inbox(
         transport,
         background,
