@@ -26,7 +26,9 @@ def header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
     """
     # A request keeps its `headers` once they were asked for, and a connection its request.
     return [
-        _text(value) for key, value in scope.get("headers") or () if _bytes(key).lower() == name
+        _text(value)
+        for key, value in scope.get("headers") or ()
+        if (key if type(key) is bytes else _bytes(key)).lower() == name
     ]
 
 

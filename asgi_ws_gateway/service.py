@@ -18,17 +18,14 @@ from .protocol.audience import ALL, DeliveryReport, Everyone
 from .protocol.codec import Codec, JSONCodec
 from .protocol.paths import Match
 from .protocol.presence import Presence
-from .request import Accept, ConnectionRequest
 from .routing.compile import Defaults, compile_gateway
 from .routing.table import Namespace, RoutingTable
 from .runtime.blocking import BlockingService
-from .runtime.connection import Connection
 from .runtime.dispatcher import Dispatcher
 from .runtime.lifetime import Lifetime, StartCancelled
 from .runtime.running import AnyPeer, Running
 from .runtime.telemetry import Stats, Telemetry
 from .runtime.threads import Runner
-from .runtime.transport import Transport
 
 __all__ = ["Health", "WebSocketService"]
 
@@ -325,23 +322,12 @@ class WebSocketService:
             )
         return lifetime.running
 
-    def dispatcher(self, namespace: Namespace) -> Dispatcher:
+    def dispatcher(self, running: Running, namespace: Namespace) -> Dispatcher:
         """What handles a namespace's messages."""
         dispatcher = self._dispatchers.get(id(namespace))
         if dispatcher is None:
-            dispatcher = self._dispatchers[id(namespace)] = Dispatcher(self.running, namespace)
+            dispatcher = self._dispatchers[id(namespace)] = Dispatcher(running, namespace)
         return dispatcher
-
-    def connection(
-        self,
-        namespace: Namespace,
-        transport: Transport,
-        request: ConnectionRequest,
-        accept: Accept,
-    ) -> Connection:
-        """An accepted connection, to be run until its end."""
-        dispatcher = self.dispatcher(namespace)
-        return Connection(self.running, namespace, dispatcher, transport, request, accept)
 
     async def _call(self, call: Callable[..., T], *args: Any) -> T:
         running = self.running

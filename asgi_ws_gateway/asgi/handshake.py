@@ -19,6 +19,7 @@ from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
 from ..runtime.cancellation import harmless
+from ..runtime.connection import Connection
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
 from ..runtime.running import Running
@@ -88,7 +89,7 @@ async def handshake(
         await _refuse(telemetry, transport, namespace, _Refusal(status, phrase, limit))
         return
     try:
-        outcome = await _Attempt(service, namespace, transport, request).decide()
+        outcome = await _Attempt(service, running, namespace, transport, request).decide()
         if isinstance(outcome, Accept) and running.draining_since is not None:
             outcome = _DRAINING  # it came in time, but its hook was slow
         if isinstance(outcome, _Refusal):
@@ -130,7 +131,9 @@ async def _serve(
         await transport.close(*GOING_DOWN)
         return
     try:
-        await service.connection(namespace, transport, request, accept).run()
+        dispatcher = service.dispatcher(running, namespace)
+        connection = Connection(running, namespace, dispatcher, transport, request, accept)
+        await connection.run()
     except Exception:
         logger.exception("A connection to namespace %s failed", quoted(request.namespace))
         await transport.close(*INTERNAL_ERROR)
@@ -159,12 +162,13 @@ class _Attempt:
     def __init__(
         self,
         service: WebSocketService,
+        running: Running,
         namespace: Namespace,
         transport: ASGITransport,
         request: ConnectionRequest,
     ) -> None:
         self._service = service
-        self._running = service.running
+        self._running = running
         self._namespace = namespace
         self._transport = transport
         self._request = request
@@ -200,7 +204,7 @@ class _Attempt:
             self._running.admission.end_attempt()
 
     async def _ask(self, hook: Hook) -> Accept | _Refusal | None:
-        dispatcher = self._service.dispatcher(self._namespace)
+        dispatcher = self._service.dispatcher(self._running, self._namespace)
         seconds = self._namespace.limits.attempt_timeout
         self._stage = Stage(self._running.background, self._watch)
         self._stage.end_within(seconds)

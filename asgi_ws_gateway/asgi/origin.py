@@ -49,8 +49,12 @@ def _same_host(origin: str, request: ConnectionRequest) -> bool:
     if len(hosts) != 1 or parsed is None:
         return False
     scheme, host, port = parsed
+    if scheme not in _DEFAULT_PORTS:
+        return False
+    if origin[len(scheme) + 3 :] == hosts[0]:
+        return True
     own = _parse(f"{scheme}://{hosts[0]}")
-    return own is not None and scheme in _DEFAULT_PORTS and (host, port) == own[1:]
+    return own is not None and (host, port) == own[1:]
 
 
 def _parse(origin: str) -> tuple[str, str, int | None] | None:

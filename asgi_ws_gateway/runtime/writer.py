@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
@@ -22,6 +22,8 @@ from .steps import resume
 from .transport import Transport
 
 __all__ = ["Writer"]
+
+_COROUTINE: Final[type[Any]] = CoroutineType
 
 
 class Writer:
@@ -105,7 +107,7 @@ class Writer:
         # Started here and, if it suspends, ended by the draining task.
         try:
             steps: Any = self._send(payload)
-            if type(steps) is CoroutineType:
+            if type(steps) is _COROUTINE:
                 yielded = steps.send(None)
             else:  # granian's
                 steps = steps.__await__()
