@@ -2,7 +2,8 @@
 
 While the transport takes them at once there is neither queue nor task: `send` is started by
 whoever pushes, and has ended by then. Only when one suspends do an outbox and a task to drain it
-come into being.
+come into being. Where a send has to end in the task that began it, under trio and where a
+middleware stands between, the first one makes that task, and it waits for the others.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ class Writer:
         "_forget_watch",
         "_idle_event",
         "_limits",
+        "_next",
         "_on_dropped",
         "_on_lost",
         "_on_stuck",
         "_outbox",
+        "_parked",
         "_refusing",
         "_room_event",
         "_send",
@@ -80,6 +83,8 @@ class Writer:
         self._steps = background.steps_sends and transport.direct
         self._outbox: Outbox | None = None
         self._draining: anyio.CancelScope | None = None
+        self._parked: anyio.Event | None = None
+        self._next: Any = None
         self._idle_event: anyio.Event | None = None
         self._room_event: anyio.Event | None = None
         self._forget_watch: Callable[[], None] | None = None
@@ -153,6 +158,9 @@ class Writer:
     def stop(self) -> None:
         """Drops what is queued, and ends a send under way if the server lets it be cancelled."""
         self._refusing = self._stopped = True
+        if self._forget_watch is not None:
+            self._forget_watch()
+            self._forget_watch = None
         if self._draining is not None:
             self._draining.cancel()
         self._wake_room()
@@ -191,57 +199,78 @@ class Writer:
 
     def _start(self, steps: Any, first: Any) -> None:
         self.idle = False
-        self._background.spawn(self._drain, steps, first)
+        if self._parked is None:
+            self._background.spawn(self._drain, steps, first)
+        else:
+            self._next = first
+            self._parked.set()
 
     async def _drain(self, steps: Any, first: Any) -> None:
         """Ends a started send (or sends `first`), then all that was queued meanwhile."""
-        self._since = anyio.current_time()
-        seconds = self._limits.send_timeout
-        if seconds is not None:
-            self._forget_watch = self._watch(seconds)
         try:
             with anyio.CancelScope() as self._draining:
-                if self._stopped:
-                    return
-                if steps is None:
-                    await self._send(first)
-                else:
-                    await resume(steps, first)
-                while self._outbox:
-                    payload = self._outbox.pop()
-                    self._wake_room()
-                    self._since = anyio.current_time()
-                    await self._send(payload)
+                while not self._stopped:
+                    self._watch()
+                    if steps is None:
+                        await self._send(first)
+                    else:
+                        await resume(steps, first)
+                        steps = None
+                    if self._outbox:
+                        first = self._outbox.pop()
+                        self._wake_room()
+                    elif self._steps:
+                        return
+                    else:
+                        # Here the next one needs a task as well, and to make one costs more.
+                        first = await self._park()
         except BaseException as error:
-            if not self._stopped:
+            if not (self._stopped or self.idle):
                 self._lose()
             if not harmless(error):
                 raise
         finally:
-            if self._forget_watch is not None:
-                self._forget_watch()
-                self._forget_watch = None
             self._draining = None
-            self.idle = True
-            self._wake_room()
-            if self._idle_event is not None:
-                self._idle_event.set()
-                self._idle_event = None
+            self._become_idle()
 
-    def _watch(self, seconds: float) -> Callable[[], None]:
-        """Watches that no send hangs; one timer a drain, not one a send. Returns what ends it.
+    async def _park(self) -> Any:
+        self._become_idle()
+        self._parked = anyio.Event()
+        try:
+            await self._parked.wait()
+        finally:
+            self._parked = None
+        return self._next
 
-        A timer and not a scope: hypercorn shields its sends under trio (0.18).
+    def _become_idle(self) -> None:
+        self.idle = True
+        self._next = None
+        self._wake_room()
+        if self._idle_event is not None:
+            self._idle_event.set()
+            self._idle_event = None
+
+    def _watch(self) -> None:
+        """Watches that the send which begins now does not hang.
+
+        A timer and not a scope: hypercorn shields its sends under trio (0.18). It looks again as
+        long as it finds sends under way, since one for each would cost more than they do.
         """
+        self._since = anyio.current_time()
+        seconds = self._limits.send_timeout
+        if seconds is not None and self._forget_watch is None:
+            self._forget_watch = self._background.call_later(seconds, self._look)
 
-        def check() -> None:
+    def _look(self) -> None:
+        self._forget_watch = None
+        seconds = self._limits.send_timeout
+        assert seconds is not None
+        if not self.idle:
             left = self._since + seconds - anyio.current_time()
             if left <= 0:
                 self._on_stuck()
             else:
-                self._forget_watch = self._background.call_later(left, check)
-
-        return self._background.call_later(seconds, check)
+                self._forget_watch = self._background.call_later(left, self._look)
 
     def _wake_room(self) -> None:
         if self._room_event is not None:

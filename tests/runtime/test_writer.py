@@ -116,7 +116,9 @@ async def test_sends_that_go_on_slowly_are_not_taken_for_one_that_hangs(clock: l
         assert peer.log == ["stuck"]
 
 
-async def test_once_everything_is_sent_no_timer_is_left(clock: list[float]) -> None:
+async def test_once_everything_is_sent_the_timer_finds_nothing_and_is_the_last(
+    clock: list[float],
+) -> None:
     async with timers() as background:
         peer = Peer(background, send_timeout=10.0)
         peer.push("a", "b")
@@ -124,8 +126,49 @@ async def test_once_everything_is_sent_no_timer_is_left(clock: list[float]) -> N
         background.fire()
         assert len(background.timers) == 1
         await peer.transport.take()
-        assert (peer.transport.sent, background.timers) == (["a", "b"], [])
         assert peer.writer.idle
+        assert peer.transport.sent == ["a", "b"]
+        clock[0] += 10
+        background.fire()
+        assert (peer.log, background.timers) == ([], [])
+
+
+async def test_a_writer_that_has_stopped_leaves_no_timer(clock: list[float]) -> None:
+    async with timers() as background:
+        peer = Peer(background, send_timeout=10.0)
+        peer.push("a")
+        await peer.transport.take()
+        assert len(background.timers) == 1
+        peer.writer.stop()
+        assert background.timers == []
+
+
+async def test_where_no_send_may_change_its_task_one_task_sends_them_all(
+    clock: list[float],
+) -> None:
+    async with timers() as background:
+        peer = Peer(background)
+        peer.transport.direct = False
+        writer = Writer(
+            peer.transport,
+            Limits(),
+            background,
+            on_lost=lambda: peer.log.append("lost"),
+            on_stuck=lambda: peer.log.append("stuck"),
+            on_dropped=lambda reason, count: peer.log.append((reason, count)),
+        )
+        spawned: list[Any] = []
+        spawn = background.spawn
+        background.spawn = lambda *work: (spawned.append(work), spawn(*work))  # type: ignore[method-assign, assignment]
+        for payload in ("a", "b", "c"):
+            assert writer.push(payload) is Verdict.QUEUED
+            await peer.transport.take()
+            assert writer.idle
+        assert peer.transport.sent == ["a", "b", "c"]
+        assert len(spawned) == 1
+        writer.stop()
+        await anyio.wait_all_tasks_blocked()
+        assert peer.log == []
 
 
 async def test_without_a_time_limit_a_send_may_take_for_ever() -> None:
