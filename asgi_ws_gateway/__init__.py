@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .asgi.middleware import GatewayMiddleware
 from .emitters import SKIP, EmitterStrategy
 from .errors import (
@@ -43,6 +45,9 @@ from .routing.decorators import (
 from .service import WebSocketService
 from .validation import Validator
 
+if TYPE_CHECKING:
+    from .codecs import MessagePackCodec, MsgspecCodec
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -69,7 +74,9 @@ __all__ = [
     "JSONCodec",
     "LimitReached",
     "Limits",
+    "MessagePackCodec",
     "MessageRejected",
+    "MsgspecCodec",
     "Observer",
     "Peer",
     "PeerClosed",
@@ -91,3 +98,12 @@ __all__ = [
     "on_disconnect",
     "on_error",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The optional codecs, which are imported where they are used."""
+    if name in ("MessagePackCodec", "MsgspecCodec"):
+        from . import codecs
+
+        return getattr(codecs, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

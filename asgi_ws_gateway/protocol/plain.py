@@ -6,8 +6,9 @@ neither package is imported.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -15,9 +16,10 @@ from enum import Enum
 from typing import Any, cast
 from uuid import UUID
 
-__all__ = ["UnknownType", "check_keys", "to_plain"]
+__all__ = ["UnknownType", "check_json", "check_keys", "to_json", "to_plain"]
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_EXACT = _SCALARS - {float}
 _TEXT = frozenset({str})
 _ARRAYS = (list, tuple)  # as a union, made anew at every look, it takes three times as long
 
@@ -61,10 +63,8 @@ def check_keys(value: Any) -> Any:
     inner: Collection[Any]
     if isinstance(value, dict):
         items: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
-        if not _TEXT.issuperset(map(type, items)) and not all(
-            isinstance(key, str) for key in items
-        ):
-            raise TypeError("an object's keys must be text")
+        if not _TEXT.issuperset(map(type, items)):
+            _check_each_key(items)
         inner = items.values()
     elif isinstance(value, _ARRAYS):
         inner = cast("Collection[Any]", value)
@@ -75,3 +75,74 @@ def check_keys(value: Any) -> Any:
         for item in inner:
             check_keys(item)
     return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def _check_each_key(items: dict[Any, Any]) -> None:
+    if not all(isinstance(key, str) for key in items):
+        raise TypeError("an object's keys must be text")
+
+
+def to_json(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """The value made of nothing but JSON's own types; itself, if it is already.
+
+    For codecs that would take other types too.
+
+    Args:
+        value: Anything.
+        convert: Takes one step with what is of no JSON type, as `to_plain`.
+
+    Raises:
+        TypeError: A key is not text, or `convert` knows no step.
+        ValueError: A number is not finite.
+    """
+    if type(value) in _EXACT:
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a number is not finite")
+        return float(value)
+    if isinstance(value, dict):
+        items: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        if not _TEXT.issuperset(map(type, items)):
+            _check_each_key(items)
+            return {str.__str__(key): to_json(item, convert) for key, item in items.items()}
+        if type(items) is dict and _EXACT.issuperset(map(type, items.values())):
+            return items
+        return {key: to_json(item, convert) for key, item in items.items()}
+    if isinstance(value, _ARRAYS):
+        values: list[Any] | tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
+        if type(values) is list and _EXACT.issuperset(map(type, values)):
+            return values
+        return [to_json(item, convert) for item in values]
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    return to_json(convert(value), convert)
+
+
+def check_json(value: Any, max_depth: int | None) -> None:
+    """Raises `ValueError` for a decoded value that JSON has not, or that nests deeper."""
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    if kind in _EXACT:
+        return
+    if kind is float:
+        if not math.isfinite(value):
+            raise ValueError("a number is not finite")
+        return
+    inner: Collection[Any]
+    if kind is dict:
+        if not _TEXT.issuperset(map(type, value)):
+            raise ValueError("an object's keys must be text")
+        inner = value.values()
+    elif kind is list:
+        inner = value
+    else:
+        raise ValueError(f"JSON has no {kind.__name__}")
+    if max_depth is not None:
+        if max_depth == 0:
+            raise ValueError("nested too deep")
+        max_depth -= 1
+    if not _EXACT.issuperset(map(type, inner)):
+        for item in inner:
+            check_json(item, max_depth)

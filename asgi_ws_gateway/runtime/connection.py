@@ -207,6 +207,9 @@ class Connection:
     def reply(self, event: str, payload: str | bytes, *, answer: bool) -> None:
         """Sends to this peer without waiting."""
         verdict = self.push(payload, answer=answer)
+        if verdict is QUEUED and not self._telemetry.observed:
+            self._telemetry.stats.queued += 1  # `count`, less a call
+            return
         if verdict is OVERFLOW:
             self.overflowed()
         self.count(event, verdict)

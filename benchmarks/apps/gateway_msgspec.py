@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asgi_ws_gateway import GatewayMiddleware
-from asgi_ws_gateway.codecs.msgspec import MsgspecCodec
+from asgi_ws_gateway.codecs import MsgspecCodec
 from benchmarks.apps.gateway import Gateway
 
 __all__ = ["application"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
+import asgi_ws_gateway
 from asgi_ws_gateway import (
     GatewayMiddleware,
     JSONCodec,
@@ -246,3 +250,53 @@ async def test_a_suspended_send_costs_one_task_and_later_ones_none() -> None:
         await member.settled()
         texts = [message["text"] for message in driver.sent[1:]]
         assert texts == [f'{{"event":"news","data":{number}}}' for number in range(50)]
+
+
+PACKAGE: Final = str(Path(asgi_ws_gateway.__file__).parent)
+
+
+async def calls(application: GatewayMiddleware, text: str, messages: int) -> Counter[str]:
+    """The calls of the package's own functions, while one connection sends so many messages."""
+    counted: Counter[str] = Counter()
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(PACKAGE):
+            counted[frame.f_code.co_qualname] += 1
+
+    async def nothing() -> None:
+        return None
+
+    driver = Driver([text] * messages, nothing)
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        await application(websocket_scope("/counted"), driver.receive, driver.send)
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ('{"event":"ping"}', 17),
+        ('{"event":"ping","id":1}', 19),
+    ],
+)
+async def test_a_message_costs_so_many_calls_of_ours(text: str, own: int) -> None:
+    application = GatewayMiddleware(None, gateways=[Counted()])
+    async with application.service:
+        some, more = [await calls(application, text, count) for count in (20, 120)]
+    each = {name: (more[name] - some[name]) / 100 for name in more if more[name] > some[name]}
+    assert sum(each.values()) == own, each
+
+
+async def test_a_delivery_costs_two_calls_of_ours() -> None:
+    application = GatewayMiddleware(None, gateways=[Counted()])
+    some: Counter[str] = Counter()
+    async with application.service:
+        for peers in (10, 110):
+            async with Audience(application, peers):
+                before, some = some, await calls(application, '{"event":"say"}', 1)
+    each = {name: (some[name] - before[name]) / 100 for name in some if some[name] > before[name]}
+    assert each == {"Writer.push": 1, "ASGITransport.send": 1}
