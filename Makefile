@@ -6,13 +6,15 @@
 # The others are parts of `make test`, for daily work.
 
 PORT = 8000
+BENCH =
 
 BIN = .venv/bin
 PYTEST = $(BIN)/python -m pytest
 SOAKING = tests/reliability tests/servers/test_crowds.py tests/servers/test_hostile_bytes.py
 OUT_OF_PROCESS = tests/servers tests/frameworks tests/browser
 
-.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser soak mutants clean
+.PHONY: demo test lint types format test-all test-core test-servers test-frameworks test-browser \
+	soak mutants bench bench-peers clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/python -m asgi_ws_gateway.demo --port $(PORT)
@@ -63,6 +65,16 @@ soak: .venv/installed
 mutants: .venv-mutants/installed
 	.venv-mutants/bin/mutmut run
 	.venv-mutants/bin/mutmut results
+
+# What the gateway costs beside a loop written by hand, and beside others; see benchmarks/README.md.
+# BENCH=--write puts the figures there.
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.in_process $(BENCH)
+	$(BIN)/python -m benchmarks.wire $(BENCH)
+
+bench-peers: .venv/installed
+	benchmarks/peers/install
+	.venv-peers/bin/python -m benchmarks.peers $(BENCH)
 
 # The virtual environments, made again whenever what they hold may have changed.
 
