@@ -52,6 +52,7 @@ class _Refusal(NamedTuple):
     close_code: int | None = None
 
 
+_ACCEPT: Final = Accept()
 _FORBIDDEN: Final = _Refusal(403, "Forbidden", "hook")
 _UNAVAILABLE: Final = _Refusal(503, "Service Unavailable", "timeout")
 _DRAINING: Final = _UNAVAILABLE._replace(cause="draining")
@@ -195,7 +196,7 @@ class _Attempt:
             return _FORBIDDEN._replace(cause="query")
         hook = self._namespace.on_connection_attempt
         if hook is None:
-            return Accept()
+            return _ACCEPT
         if not self._running.admission.begin_attempt():
             return _UNAVAILABLE._replace(cause="max_attempts")
         try:

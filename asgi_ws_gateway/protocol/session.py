@@ -40,7 +40,7 @@ class Session(Generic[W]):
     """
 
     __slots__ = (
-        "_decode",
+        "_codec",
         "_kind",
         "_limits",
         "_max_bytes",
@@ -51,7 +51,7 @@ class Session(Generic[W]):
     )
 
     def __init__(self, codec: Codec, limits: Limits, now: float) -> None:
-        self._decode = codec.decode
+        self._codec = codec
         self._kind: type = bytes if codec.binary else str
         self._limits = limits
         self._max_bytes = inf if limits.max_message_bytes is None else limits.max_message_bytes
@@ -78,7 +78,7 @@ class Session(Generic[W]):
                 ):
                     incoming = _TOO_LARGE
                 else:
-                    incoming = read_envelope(self._decode(payload, self._max_depth))
+                    incoming = read_envelope(self._codec.decode(payload, self._max_depth))
             except ValueError:
                 incoming = _INVALID
         # An answer or a cancel is not work for a handler. Counted are those that are in vain.

@@ -34,7 +34,7 @@ class Arrivals:
         session: What the client may say, and what it was asked.
     """
 
-    __slots__ = ("_beat_id", "_connection", "_receive", "_telemetry", "_timed", "session")
+    __slots__ = ("_beat_id", "_connection", "_telemetry", "_timed", "session")
 
     def __init__(self, connection: Connection, namespace: Namespace, telemetry: Telemetry) -> None:
         limits = namespace.limits
@@ -44,7 +44,6 @@ class Arrivals:
         self._timed = limits.rate is not None or limits.heartbeat is not None
         now = 0.0 if limits.rate is None else anyio.current_time()
         self.session: Session[Question] = Session(namespace.codec, limits, now)
-        self._receive = self.session.receive
 
     def read(self, payload: str | bytes) -> Message | Failure | None:
         """What is left to handle of a payload, if anything."""
@@ -59,7 +58,7 @@ class Arrivals:
             if connection.heart is not None:
                 connection.heart.heard = now
         try:
-            incoming = self._receive(payload, now)
+            incoming = self.session.receive(payload, now)
         except Flooding:
             telemetry.failed(connection.peer, None, "rate_limited")
             connection.close_soon(RATE_LIMITED)

@@ -83,7 +83,6 @@ class Connection:
         "limits",
         "namespace",
         "peer",
-        "push",
         "running",
         "session",
         "turn",
@@ -117,11 +116,8 @@ class Connection:
             transport,
             limits,
             background,
-            on_lost=self._lost,
-            on_stuck=self.overflowed,
-            on_dropped=self._dropped,
+            self,
         )
-        self.push = self.writer.push
         self.inbox = Inbox(
             transport,
             background,
@@ -129,8 +125,8 @@ class Connection:
             self.turn,
             limits.inbox_messages,
             limits.max_message_bytes,
-            read=arrivals.read,
-            on_disconnect=self._left,
+            arrivals,
+            self,
         )
         self.heart: Heart | None = None
         if limits.heartbeat is not None or accept.expires_at is not None:
@@ -155,7 +151,8 @@ class Connection:
 
         Never raises but when it is cancelled from outside.
         """
-        token = current.set(self.id)
+        around = current.get()
+        current.set(self.id)
         self.running.hub.add(self)
         self.running.telemetry.connected(self.peer)
         cancelled_at: float | None = None
@@ -174,7 +171,7 @@ class Connection:
                 await depart(self, cancelled_at)
             finally:
                 self._release()
-                current.reset(token)
+                current.set(around)
 
     @property
     def complaints(self) -> Complaints:
@@ -206,7 +203,7 @@ class Connection:
 
     def reply(self, event: str, payload: str | bytes, *, answer: bool) -> None:
         """Sends to this peer without waiting."""
-        verdict = self.push(payload, answer=answer)
+        verdict = self.writer.push(payload, answer=answer)
         if verdict is QUEUED and not self._telemetry.observed:
             self._telemetry.stats.queued += 1  # `count`, less a call
             return
@@ -282,12 +279,12 @@ class Connection:
             at_once = False
         return at_once
 
-    def _left(self, code: int, reason: str) -> None:
+    def left(self, code: int, reason: str) -> None:
         """The client has gone."""
         self._end(Close(code, reason))
         self.writer.stop()
 
-    def _lost(self) -> None:
+    def lost(self) -> None:
         """A send failed: the client has gone, and no `receive` has told yet.
 
         What it said before is handled, as when it says goodbye.
@@ -349,7 +346,8 @@ class Connection:
         self.peer.relink(GoneLink(self.running, self.peer, rooms))
         self.running.telemetry.disconnected(self.peer, ending.code)
 
-    def _dropped(self, reason: str, count: int) -> None:
+    def dropped(self, reason: str, count: int) -> None:
+        """Messages to it are lost."""
         self.running.telemetry.dropped(self.peer, reason, count)
 
 

@@ -18,6 +18,16 @@ __all__ = ["Hub", "Member"]
 K = TypeVar("K")
 
 
+class Way(Protocol):
+    """What the hub needs of a peer's writer."""
+
+    def push(
+        self, payload: str | bytes, *, answer: bool = False, key: tuple[str, str] | None = None
+    ) -> Verdict:
+        """Sends or queues a message; never waits."""
+        ...
+
+
 class Member(Protocol):
     """What the hub needs of a connection."""
 
@@ -34,10 +44,9 @@ class Member(Protocol):
     joined: set[str] | None
     """The rooms it is in, if any; the hub changes it."""
 
-    def push(
-        self, payload: str | bytes, *, answer: bool = False, key: tuple[str, str] | None = None
-    ) -> Verdict:
-        """Sends or queues a message; never waits."""
+    @property
+    def writer(self) -> Way:
+        """The way to it."""
         ...
 
     def overflowed(self) -> None:
@@ -146,7 +155,7 @@ class Hub:
         for member in members:
             if exclude and member.id in exclude:
                 continue
-            verdict = member.push(payload, key=key)
+            verdict = member.writer.push(payload, key=key)
             if verdict is QUEUED:
                 queued += 1
                 continue

@@ -9,9 +9,9 @@ loses messages that way): the reader hands over with the next message that finds
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from math import inf
 from time import perf_counter
+from typing import Protocol
 
 import anyio
 
@@ -22,6 +22,22 @@ from .turn import Turn
 from .writer import Writer
 
 __all__ = ["Inbox"]
+
+
+class PayloadReader(Protocol):
+    """What an inbox needs to know of what arrives."""
+
+    def read(self, payload: str | bytes) -> Message | Failure | None:
+        """What a payload means; `None` for what needs no handling any more."""
+        ...
+
+
+class InboxOwner(Protocol):
+    """What an inbox needs of its connection."""
+
+    def left(self, code: int, reason: str) -> None:
+        """The client is gone; told once."""
+        ...
 
 
 class Inbox:
@@ -35,8 +51,8 @@ class Inbox:
         max_messages: How many may wait before the reading stops.
         max_bytes: How many characters or bytes of messages, in all. What was read of them may take
             thirty times as much memory.
-        read: Says what a payload means; `None` for what needs no handling any more.
-        on_disconnect: Called once, when the client is gone.
+        arrivals: Says what a payload means.
+        owner: Whose it is.
 
     Attributes:
         awaited: Whether the connection's task waits in `next`, and so may be cancelled.
@@ -45,6 +61,7 @@ class Inbox:
     """
 
     __slots__ = (
+        "_arrivals",
         "_background",
         "_bytes",
         "_ended",
@@ -52,13 +69,12 @@ class Inbox:
         "_idle",
         "_max_bytes",
         "_max_messages",
-        "_on_disconnect",
         "_out",
-        "_read",
+        "_owner",
         "_reader",
-        "_receive",
         "_room",
         "_stopped",
+        "_transport",
         "_turn",
         "_waiting",
         "_wanted",
@@ -76,18 +92,17 @@ class Inbox:
         turn: Turn,
         max_messages: int | None,
         max_bytes: int | None,
-        *,
-        read: Callable[[str | bytes], Message | Failure | None],
-        on_disconnect: Callable[[int, str], None],
+        arrivals: PayloadReader,
+        owner: InboxOwner,
     ) -> None:
-        self._receive = transport.receive
+        self._transport = transport
         self._background = background
         self._writer = writer
         self._turn = turn
         self._max_messages = inf if max_messages is None else max_messages
         self._max_bytes = inf if max_bytes is None else max_bytes
-        self._read = read
-        self._on_disconnect = on_disconnect
+        self._arrivals = arrivals
+        self._owner = owner
         self._waiting: deque[tuple[Message | Failure, int]] | None = None
         """Made when it is needed: an empty one takes 600 bytes."""
         self._bytes = 0
@@ -141,7 +156,7 @@ class Inbox:
                     continue
                 if self._held or not self._writer.idle:
                     await self._pause()
-                payload = await self._receive()
+                payload = await self._transport.receive()
             except Disconnected as end:
                 self._end(end)
                 raise
@@ -153,7 +168,7 @@ class Inbox:
                 continue
             turn = self._turn
             turn.since = perf_counter()  # `begin`, less a call
-            incoming = self._read(payload)
+            incoming = self._arrivals.read(payload)
             if incoming is not None:
                 self.size = len(payload)
                 return incoming
@@ -248,11 +263,11 @@ class Inbox:
                     return
                 continue
             await self._pause()
-            payload = await self._receive()
+            payload = await self._transport.receive()
             if self._stopped:
                 return
             turn.begin()
-            incoming = self._read(payload)
+            incoming = self._arrivals.read(payload)
             if incoming is not None:
                 if self._waiting is None:
                     self._waiting = deque()
@@ -263,7 +278,7 @@ class Inbox:
 
     def _end(self, end: Disconnected) -> None:
         self._ended = True
-        self._on_disconnect(end.code, end.reason)
+        self._owner.left(end.code, end.reason)
         self._tell_idle()
 
     def _tell_idle(self) -> None:

@@ -151,7 +151,7 @@ class ConnectionLink:
             return False
         if current.get() == connection.id:
             await connection.make_room([payload])
-        verdict = connection.push(payload, key=key)
+        verdict = connection.writer.push(payload, key=key)
         if verdict is OVERFLOW:
             connection.overflowed()
         await connection.running.background.relieve()

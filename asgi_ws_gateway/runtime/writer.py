@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -22,9 +22,28 @@ from .cancellation import CancelledError, harmless
 from .steps import resume
 from .transport import Transport
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "WriterOwner"]
 
 _COROUTINE: Final[type[Any]] = CoroutineType
+
+
+class WriterOwner(Protocol):
+    """What a writer needs of its connection.
+
+    Three callables would be three objects more for every connection.
+    """
+
+    def lost(self) -> None:
+        """The transport has failed: the peer is gone."""
+        ...
+
+    def overflowed(self) -> None:
+        """One send hangs for `limits.send_timeout`."""
+        ...
+
+    def dropped(self, reason: str, count: int) -> None:
+        """So many are lost: `overflow` by policy, `closed` with the outbox, `gone` as the peer."""
+        ...
 
 
 class Writer:
@@ -34,10 +53,7 @@ class Writer:
         transport: Where to.
         limits: Those of the peer's namespace.
         background: Runs the draining task.
-        on_lost: Called when the transport fails: the peer is gone.
-        on_stuck: Called when one send hangs for `limits.send_timeout`.
-        on_dropped: Called when messages are lost, with the reason and how many: `overflow` by
-            policy, `closed` with the outbox, `gone` because the client was.
+        owner: Whose it is.
 
     Attributes:
         idle: Nothing is under way, nothing waits.
@@ -50,17 +66,15 @@ class Writer:
         "_idle_event",
         "_limits",
         "_next",
-        "_on_dropped",
-        "_on_lost",
-        "_on_stuck",
         "_outbox",
+        "_owner",
         "_parked",
         "_refusing",
         "_room_event",
-        "_send",
         "_since",
         "_steps",
         "_stopped",
+        "_transport",
         "idle",
     )
 
@@ -69,17 +83,12 @@ class Writer:
         transport: Transport,
         limits: Limits,
         background: Background,
-        *,
-        on_lost: Callable[[], None],
-        on_stuck: Callable[[], None],
-        on_dropped: Callable[[str, int], None],
+        owner: WriterOwner,
     ) -> None:
-        self._send = transport.send
+        self._transport = transport
         self._limits = limits
         self._background = background
-        self._on_lost = on_lost
-        self._on_stuck = on_stuck
-        self._on_dropped = on_dropped
+        self._owner = owner
         self._steps = background.steps_sends and transport.direct
         self._outbox: Outbox | None = None
         self._draining: anyio.CancelScope | None = None
@@ -102,7 +111,7 @@ class Writer:
     ) -> Verdict:
         """Sends a message, or queues it; never waits. Arguments as `Outbox.push`."""
         if self._refusing:
-            self._on_dropped("gone", 1)
+            self._owner.dropped("gone", 1)
             return DROPPED
         if not self.idle:
             return self._queue(payload, answer, key)
@@ -111,7 +120,7 @@ class Writer:
             return QUEUED
         # Started here and, if it suspends, ended by the draining task.
         try:
-            steps: Any = self._send(payload)
+            steps: Any = self._transport.send(payload)
             if type(steps) is _COROUTINE:
                 yielded = steps.send(None)
             else:  # granian's
@@ -165,21 +174,20 @@ class Writer:
             self._draining.cancel()
         self._wake_room()
         if self._outbox:
-            self._on_dropped("closed", self._outbox.clear())
+            self._owner.dropped("closed", self._outbox.clear())
 
     def _lose(self) -> None:
         """A send has failed, and its message is lost."""
         self.stop()
-        self._on_dropped("gone", 1)
-        self._on_lost()
+        self._owner.dropped("gone", 1)
+        self._owner.lost()
 
     def release(self) -> None:
         """Lets go of its peer: a send that the server never ends keeps the writer, and no more."""
         self.stop()
-        self._on_lost = self._on_stuck = _nothing
-        self._on_dropped = _nothing
+        self._owner = _Nobody()
         self._outbox = None
-        del self._send
+        del self._transport
 
     def _queue(self, payload: str | bytes, answer: bool, key: tuple[str, str] | None) -> Verdict:
         outbox = self._outbox
@@ -194,7 +202,7 @@ class Writer:
             self._background.pressed = True
         lost = outbox.dropped - before + (verdict is OVERFLOW)
         if lost:
-            self._on_dropped("overflow", lost)
+            self._owner.dropped("overflow", lost)
         return verdict
 
     def _start(self, steps: Any, first: Any) -> None:
@@ -212,7 +220,7 @@ class Writer:
                 while not self._stopped:
                     self._watch()
                     if steps is None:
-                        await self._send(first)
+                        await self._transport.send(first)
                     else:
                         await resume(steps, first)
                         steps = None
@@ -268,7 +276,7 @@ class Writer:
         if not self.idle:
             left = self._since + seconds - anyio.current_time()
             if left <= 0:
-                self._on_stuck()
+                self._owner.overflowed()
             else:
                 self._forget_watch = self._background.call_later(left, self._look)
 
@@ -278,5 +286,14 @@ class Writer:
             self._room_event = None
 
 
-def _nothing(*_: Any) -> None:
+class _Nobody:
     """Nobody is there any more to be told."""
+
+    def lost(self) -> None:
+        pass
+
+    def overflowed(self) -> None:
+        pass
+
+    def dropped(self, reason: str, count: int) -> None:
+        pass

@@ -32,6 +32,10 @@ class Connection:
     def id(self) -> str:
         return self.peer.id
 
+    @property
+    def writer(self) -> Connection:
+        return self
+
     def push(
         self, payload: str | bytes, *, answer: bool = False, key: tuple[str, str] | None = None
     ) -> Verdict:

@@ -45,8 +45,8 @@ async def reading() -> AsyncIterator[tuple[Inbox, Transport]]:
         Turn(),
         max_messages=None,
         max_bytes=None,
-        read=lambda payload: Message("read", payload),
-        on_disconnect=lambda code, reason: None,
+        arrivals=SimpleNamespace(read=lambda payload: Message("read", payload)),
+        owner=SimpleNamespace(left=lambda code, reason: None),
     )
     yield inbox, transport
     transport.may_end.set()

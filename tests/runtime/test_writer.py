@@ -72,10 +72,17 @@ class Peer:
             self.transport,
             Limits(**limits),
             background,
-            on_lost=lambda: self.log.append("lost"),
-            on_stuck=lambda: self.log.append("stuck"),
-            on_dropped=lambda reason, count: self.log.append((reason, count)),
+            self,
         )
+
+    def lost(self) -> None:
+        self.log.append("lost")
+
+    def overflowed(self) -> None:
+        self.log.append("stuck")
+
+    def dropped(self, reason: str, count: int) -> None:
+        self.log.append((reason, count))
 
     def push(self, *payloads: str) -> None:
         for payload in payloads:
@@ -153,9 +160,7 @@ async def test_where_no_send_may_change_its_task_one_task_sends_them_all(
             peer.transport,
             Limits(),
             background,
-            on_lost=lambda: peer.log.append("lost"),
-            on_stuck=lambda: peer.log.append("stuck"),
-            on_dropped=lambda reason, count: peer.log.append((reason, count)),
+            peer,
         )
         spawned: list[Any] = []
         spawn = background.spawn
