@@ -65,6 +65,9 @@ PUBLIC = {
     "Issue",
     "Codec",
     "Observer",
+    # Resolved when they are asked for.
+    "MsgspecCodec",
+    "MessagePackCodec",
 }
 
 

@@ -90,7 +90,8 @@ class Lifetime:
             Exception: What the lifespan raised.
         """
         if self._started is not None:
-            await self._started.wait()
+            if not self._started.is_set():  # anyio gives others a turn even if it is
+                await self._started.wait()
             if isinstance(self._error, anyio.get_cancelled_exc_class()):
                 raise StartCancelled
             if self._error is not None:
