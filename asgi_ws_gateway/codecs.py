@@ -37,7 +37,6 @@ class MsgspecCodec:
     def __init__(self, *, default: Default = None) -> None:
         msgspec = _msgspec()
         self._error: type[Exception] = msgspec.MsgspecError
-        self._raw: Any = msgspec.Raw
         self._plain = _converter(default)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder().decode
@@ -49,11 +48,7 @@ class MsgspecCodec:
             prefix = self._prefixes.get(event)
             if prefix is None:
                 prefix = self._prefix(event)
-            plain = to_json(data, self._plain)
-            try:
-                body = self._encode(plain).decode()
-            except OverflowError:
-                body = self._encode(self._with_large_numbers(plain)).decode()
+            body = self._encode(to_json(data, self._plain)).decode()
             text = f"{prefix}{body}}}" if id is None else prefix + body + suffix_of(id, more)
             if not text.isascii():
                 text.encode()
@@ -77,16 +72,6 @@ class MsgspecCodec:
         if len(event) <= MAX_EVENT_LENGTH and len(self._prefixes) < MOST_PREFIXES:
             self._prefixes[event] = prefix
         return prefix
-
-    def _with_large_numbers(self, value: Any) -> Any:
-        """The same with what msgspec has no room for written by hand."""
-        if isinstance(value, dict):
-            items: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-            return {key: self._with_large_numbers(item) for key, item in items.items()}
-        if isinstance(value, list):
-            values: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
-            return [self._with_large_numbers(item) for item in values]
-        return self._raw(str(value).encode()) if type(value) is int else value
 
 
 class MessagePackCodec:

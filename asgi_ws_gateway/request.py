@@ -28,7 +28,7 @@ def header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
     return [
         _text(value)
         for key, value in scope.get("headers") or ()
-        if (key if type(key) is bytes else _bytes(key)).lower() == name
+        if (key if type(key) is bytes else str(key).encode("latin-1", "replace")).lower() == name
     ]
 
 
@@ -168,10 +168,6 @@ def _text(value: Any, encoding: str = "latin-1") -> str:
     if isinstance(value, bytes | bytearray):
         return bytes(value).decode(encoding, "replace")
     return str(value)
-
-
-def _bytes(value: Any) -> bytes:
-    return value if isinstance(value, bytes) else _text(value).encode("latin-1", "replace")
 
 
 _ESCAPED: Final = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)

@@ -88,7 +88,7 @@ class Writer:
         self._transport = transport
         self._limits = limits
         self._background = background
-        self._owner = owner
+        self._owner: WriterOwner | None = owner
         self._steps = background.steps_sends and transport.direct
         self._outbox: Outbox | None = None
         self._draining: anyio.CancelScope | None = None
@@ -111,7 +111,7 @@ class Writer:
     ) -> Verdict:
         """Sends a message, or queues it; never waits. Arguments as `Outbox.push`."""
         if self._refusing:
-            self._owner.dropped("gone", 1)
+            self._tell_dropped("gone", 1)
             return DROPPED
         if not self.idle:
             return self._queue(payload, answer, key)
@@ -174,18 +174,19 @@ class Writer:
             self._draining.cancel()
         self._wake_room()
         if self._outbox:
-            self._owner.dropped("closed", self._outbox.clear())
+            self._tell_dropped("closed", self._outbox.clear())
 
     def _lose(self) -> None:
         """A send has failed, and its message is lost."""
         self.stop()
-        self._owner.dropped("gone", 1)
+        self._tell_dropped("gone", 1)
+        assert self._owner is not None
         self._owner.lost()
 
     def release(self) -> None:
         """Lets go of its peer: a send that the server never ends keeps the writer, and no more."""
         self.stop()
-        self._owner = _Nobody()
+        self._owner = None
         self._outbox = None
         del self._transport
 
@@ -202,7 +203,7 @@ class Writer:
             self._background.pressed = True
         lost = outbox.dropped - before + (verdict is OVERFLOW)
         if lost:
-            self._owner.dropped("overflow", lost)
+            self._tell_dropped("overflow", lost)
         return verdict
 
     def _start(self, steps: Any, first: Any) -> None:
@@ -276,6 +277,7 @@ class Writer:
         if not self.idle:
             left = self._since + seconds - anyio.current_time()
             if left <= 0:
+                assert self._owner is not None
                 self._owner.overflowed()
             else:
                 self._forget_watch = self._background.call_later(left, self._look)
@@ -285,15 +287,6 @@ class Writer:
             self._room_event.set()
             self._room_event = None
 
-
-class _Nobody:
-    """Nobody is there any more to be told."""
-
-    def lost(self) -> None:
-        pass
-
-    def overflowed(self) -> None:
-        pass
-
-    def dropped(self, reason: str, count: int) -> None:
-        pass
+    def _tell_dropped(self, reason: str, count: int) -> None:
+        if self._owner is not None:
+            self._owner.dropped(reason, count)

@@ -212,3 +212,10 @@ def test_arbitrary_bytes_are_refused_and_never_raise(
 ) -> None:
     headers = [(b"host", host), (b"origin", origin)]
     assert not origin_allowed(ConnectionRequest({"headers": headers}, "/chat", {}), allowed)
+
+
+def test_headers_of_text_are_read_as_well() -> None:
+    headers: Any = [("Host", "here"), ("Origin", "http://elsewhere"), ("\u20ac", "x")]
+    request = ConnectionRequest({"headers": headers}, "/chat", {})
+    assert not origin_allowed(request, "same-origin")
+    assert origin_allowed(request, ["http://elsewhere"])

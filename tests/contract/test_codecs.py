@@ -112,6 +112,22 @@ def test_all_codecs_send_the_same(value: Any) -> None:
     assert same(sent(PACK, value), expected)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        Size.SMALL,
+        [Size.SMALL, Colour.RED, Word("w"), Share(0.5)],
+        {Word("k"): 1, Colour.RED: [Word("v")]},
+        OrderedDict(a=1.5, b=math.nan),
+        Pair(1, Named("x", [1.5])),
+    ],
+    ids=repr,
+)
+def test_subclasses_of_json_types_are_sent_as_what_they_are_of(value: Any) -> None:
+    assert same(sent(MSGSPEC, value), sent(STANDARD, value))
+    assert same(sent(PACK, value), sent(STANDARD, value))
+
+
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**40, [[2**70, 1.5], {"a": 2**64}]])
 def test_large_numbers_are_exact_in_json_and_refused_in_message_pack(value: Any) -> None:
     assert same(sent(MSGSPEC, value), sent(STANDARD, value))

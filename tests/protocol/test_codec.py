@@ -71,6 +71,15 @@ def test_only_a_name_that_a_client_could_send_is_remembered() -> None:
         assert len(fresh._prefixes) == kept
 
 
+def test_without_an_encoder_in_c_the_same_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+    slow = JSONCodec()
+    for data in (None, "é", [1, 2.5, {"a": []}], {"b": Colour.RED}, {}):
+        assert slow.encode("sent", data, 1) == encode("sent", data, 1)
+    with pytest.raises(EncodeError):
+        slow.encode("sent", float("nan"))
+
+
 def test_so_many_names_are_remembered_and_the_others_work_as_well() -> None:
     fresh = JSONCodec()
     for number in range(codec.MOST_PREFIXES + 10):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asgi_ws_gateway import Limits
@@ -138,6 +140,39 @@ async def test_once_everything_is_sent_the_timer_finds_nothing_and_is_the_last(
         clock[0] += 10
         background.fire()
         assert (peer.log, background.timers) == ([], [])
+
+
+class Step:
+    """As granian's: it can be awaited, and is no coroutine."""
+
+    def __init__(self, sent: list[str | bytes], payload: str | bytes, *, waits: bool) -> None:
+        self._sent = sent
+        self._payload = payload
+        self._waits = waits
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        if self._waits:
+            yield from anyio.lowlevel.checkpoint().__await__()
+        self._sent.append(self._payload)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_a_server_gives_to_be_awaited_may_be_no_coroutine(waits: bool) -> None:
+    async with timers() as background:
+        peer = Peer(background)
+        peer.transport.send = partial(Step, peer.transport.sent, waits=waits)
+        peer.push("a", "b")
+        await peer.writer.flushed()
+        assert peer.transport.sent == ["a", "b"]
+        assert peer.log == []
+
+
+async def test_a_released_writer_tells_nobody(clock: list[float]) -> None:
+    async with timers() as background:
+        peer = Peer(background)
+        peer.writer.release()
+        assert peer.writer.push("late") is Verdict.DROPPED
+        assert peer.log == []
 
 
 async def test_a_writer_that_has_stopped_leaves_no_timer(clock: list[float]) -> None:
