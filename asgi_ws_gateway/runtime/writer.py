@@ -1,9 +1,9 @@
 """Puts one peer's messages on its transport, in the order they were pushed.
 
 While the transport takes them at once there is neither queue nor task: `send` is started by
-whoever pushes, and has ended by then. Only when one suspends do an outbox and a task to drain it
-come into being. Where a send has to end in the task that began it, under trio and where a
-middleware stands between, the first one makes that task, and it waits for the others.
+whoever pushes, and has ended by then. When one suspends, a task to end it comes into being, and
+waits for the next that does. Where a send has to end in the task that began it, under trio and
+where a middleware stands between, that task sends them all.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Writer:
         self._outbox: Outbox | None = None
         self._draining: anyio.CancelScope | None = None
         self._parked: anyio.Event | None = None
-        self._next: Any = None
+        self._next: tuple[Any, Any] = (None, None)
         self._idle_event: anyio.Event | None = None
         self._room_event: anyio.Event | None = None
         self._forget_watch: Callable[[], None] | None = None
@@ -211,7 +211,7 @@ class Writer:
         if self._parked is None:
             self._background.spawn(self._drain, steps, first)
         else:
-            self._next = first
+            self._next = steps, first
             self._parked.set()
 
     async def _drain(self, steps: Any, first: Any) -> None:
@@ -228,11 +228,9 @@ class Writer:
                     if self._outbox:
                         first = self._outbox.pop()
                         self._wake_room()
-                    elif self._steps:
-                        return
                     else:
-                        # Here the next one needs a task as well, and to make one costs more.
-                        first = await self._park()
+                        # The next may need a task as well, and to make one costs more than a wait.
+                        steps, first = await self._park()
         except BaseException as error:
             if not (self._stopped or self.idle):
                 self._lose()
@@ -242,7 +240,7 @@ class Writer:
             self._draining = None
             self._become_idle()
 
-    async def _park(self) -> Any:
+    async def _park(self) -> tuple[Any, Any]:
         self._become_idle()
         self._parked = anyio.Event()
         try:
@@ -253,7 +251,7 @@ class Writer:
 
     def _become_idle(self) -> None:
         self.idle = True
-        self._next = None
+        self._next = (None, None)
         self._wake_room()
         if self._idle_event is not None:
             self._idle_event.set()
