@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Iterator
@@ -49,3 +50,18 @@ async def test_the_tests_of_bad_connections_pass(bad_connections: ModuleType) ->
     assert len(tests) == 4
     for test in tests:
         await test()
+
+
+def test_the_collector_is_told_that_what_was_loaded_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "examples"))
+    import collector  # pyright: ignore
+
+    thresholds = gc.get_threshold()
+    try:
+        collector.settle_what_was_loaded()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] == 50_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        del sys.modules["collector"]
