@@ -955,3 +955,60 @@ def test_the_size_on_the_wire_is_in_bytes_of_utf_8(payload: str | bytes, size: i
 def test_half_a_surrogate_pair_has_no_size() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         wire_size("\ud800")
+
+
+def depth_of(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
+
+
+trees: Any = st.recursive(
+    st.text(st.sampled_from('[]{}"\\é ,')) | st.integers(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.sampled_from('[]{}"\\')), inner),
+    max_leaves=20,
+)
+
+
+@given(trees, st.integers(0, 8))
+def test_the_depth_of_json_is_its_depth(value: Any, allowed: int) -> None:
+    for ascii_only in (True, False):
+        text = json.dumps(value, ensure_ascii=ascii_only)
+        if depth_of(value) <= allowed:
+            codec.check_depth(text, allowed)
+        else:
+            with pytest.raises(ValueError, match="deep"):
+                codec.check_depth(text, allowed)
+
+
+@pytest.mark.parametrize("allowed", [3, 15, 16, 17, 1000])
+@pytest.mark.parametrize("filling", ["", "1", '{"a":[]}'])
+def test_any_depth_may_be_allowed(allowed: int, filling: str) -> None:
+    level = allowed - 2 * bool(filling.startswith("{"))
+    codec.check_depth("[" * level + filling + "]" * level, allowed)
+    with pytest.raises(ValueError, match="deep"):
+        codec.check_depth("[" * (level + 1) + filling + "]" * (level + 1), allowed)
+
+
+@given(st.text(st.sampled_from('[]{}"\\1,'), max_size=40), st.integers(0, 6))
+def test_no_text_nests_deeper_than_allowed_before_it_goes_wrong(text: str, allowed: int) -> None:
+    try:
+        codec.check_depth(text, allowed)
+    except ValueError:
+        return
+    deepest = depth = 0
+    inside = escaped = False
+    for character in text:
+        if inside:
+            inside = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == "\\":
+            break  # no JSON from here on: a parser goes no further
+        elif character == '"':
+            inside = True
+        else:
+            depth += (character in "[{") - (character in "]}")
+            if depth < 0:
+                break
+            deepest = max(deepest, depth)
+    assert deepest <= allowed
