@@ -13,7 +13,7 @@ from typing import Any
 from .errors import EncodeError
 from .protocol.codec import MOST_PREFIXES, check_depth, prefix_of, suffix_of
 from .protocol.messages import MAX_EVENT_LENGTH, MessageId
-from .protocol.plain import UnknownType, check_json, to_json, to_plain
+from .protocol.plain import UnknownType, check_json, is_json, to_json, to_plain
 
 __all__ = ["MessagePackCodec", "MsgspecCodec"]
 
@@ -48,7 +48,8 @@ class MsgspecCodec:
             prefix = self._prefixes.get(event)
             if prefix is None:
                 prefix = self._prefix(event)
-            body = self._encode(to_json(data, self._plain)).decode()
+            plain = data if is_json(data) else to_json(data, self._plain)
+            body = self._encode(plain).decode()
             text = f"{prefix}{body}}}" if id is None else prefix + body + suffix_of(id, more)
             if not text.isascii():
                 text.encode()
@@ -101,7 +102,8 @@ class MessagePackCodec:
     ) -> bytes:
         """See `Codec.encode`."""
         try:
-            envelope = {"event": event, "data": to_json(data, self._plain)}
+            plain = data if is_json(data) else to_json(data, self._plain)
+            envelope = {"event": event, "data": plain}
             if id is not None:
                 envelope["id"] = id
                 if more:

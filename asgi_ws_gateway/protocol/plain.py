@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, cast
 from uuid import UUID
 
-__all__ = ["UnknownType", "check_json", "check_keys", "to_json", "to_plain"]
+__all__ = ["UnknownType", "check_json", "check_keys", "is_json", "to_json", "to_plain"]
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _EXACT = _SCALARS - {float}
@@ -82,10 +82,27 @@ def _check_each_key(items: dict[Any, Any]) -> None:
         raise TypeError("an object's keys must be text")
 
 
-def to_json(value: Any, convert: Callable[[Any], Any]) -> Any:
-    """The value made of nothing but JSON's own types; itself, if it is already.
+def is_json(value: Any) -> bool:
+    """Whether a value is made of nothing but JSON's own types, and no subclasses of them."""
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
+    if kind in _EXACT:
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    inner: Collection[Any]
+    if kind is dict:
+        if not _TEXT.issuperset(map(type, value)):
+            return False
+        inner = value.values()
+    elif kind is list:
+        inner = value
+    else:
+        return False
+    return _EXACT.issuperset(map(type, inner)) or all(map(is_json, inner))
 
-    For codecs that would take other types too.
+
+def to_json(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """The same made of nothing but JSON's own types, for codecs that would take others too.
 
     Args:
         value: Anything.
@@ -102,17 +119,11 @@ def to_json(value: Any, convert: Callable[[Any], Any]) -> Any:
             raise ValueError("a number is not finite")
         return float(value)
     if isinstance(value, dict):
-        items: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
-        if not _TEXT.issuperset(map(type, items)):
-            _check_each_key(items)
-            return {str.__str__(key): to_json(item, convert) for key, item in items.items()}
-        if type(items) is dict and _EXACT.issuperset(map(type, items.values())):
-            return items
-        return {key: to_json(item, convert) for key, item in items.items()}
+        items: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        _check_each_key(items)
+        return {str.__str__(key): to_json(item, convert) for key, item in items.items()}
     if isinstance(value, _ARRAYS):
         values: list[Any] | tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
-        if type(values) is list and _EXACT.issuperset(map(type, values)):
-            return values
         return [to_json(item, convert) for item in values]
     if isinstance(value, str):
         return str.__str__(value)
