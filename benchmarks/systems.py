@@ -74,7 +74,6 @@ SYSTEMS: Final[dict[str, System]] = {
     "gateway_msgspec": _own(
         "gateway, MsgspecCodec", "gateway_msgspec", "msgspec", base="by_hand_msgspec"
     ),
-    "gateway_rs": _own("gateway, jsonschema-rs", "gateway_rs", "jsonschema-rs"),
     "starlette": _peer("Starlette", "starlette_app", "starlette"),
     "fastapi": _peer("FastAPI", "fastapi_app", "fastapi", "pydantic"),
     "litestar": _peer("Litestar", "litestar_app", "litestar", "msgspec"),

@@ -24,7 +24,7 @@ PATH = HotPath(
     "benchmarks.in_process.submit",
     "CPU µs a message",
     measure,
-    systems=("by_hand", "gateway", "gateway_rs", "by_hand_msgspec", "gateway_msgspec"),
+    systems=("by_hand", "gateway", "by_hand_msgspec", "gateway_msgspec"),
 )
 
 if __name__ == "__main__":

@@ -69,13 +69,19 @@ def test_only_a_name_that_a_client_could_send_is_remembered() -> None:
         for _ in range(2):
             assert json.loads(fresh.encode(event, 1)) == {"event": event, "data": 1}
         assert len(fresh._prefixes) == kept
+    assert all(fresh._prefixes.values())
+
+
+def test_members_keep_their_order() -> None:
+    assert encode("sent", {"b": 1, "a": {"d": 2, "c": 3}}).endswith('{"b":1,"a":{"d":2,"c":3}}}')
 
 
 def test_without_an_encoder_in_c_the_same_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = JSONCodec()
     monkeypatch.setattr(json.encoder, "c_make_encoder", None)
     slow = JSONCodec()
-    for data in (None, "é", [1, 2.5, {"a": []}], {"b": Colour.RED}, {}):
-        assert slow.encode("sent", data, 1) == encode("sent", data, 1)
+    for data in (None, "é", [1, 2.5, {"a": []}], {"b": Colour.RED, "a": 1}, {}):
+        assert slow.encode("sent", data, 1) == fast.encode("sent", data, 1)
     with pytest.raises(EncodeError):
         slow.encode("sent", float("nan"))
 
