@@ -9,7 +9,7 @@ import anyio
 from ..protocol.close_codes import GOING_DOWN
 from .invoke import Interrupted, Stage
 from .log import Log
-from .patience import HURRIED_SECONDS, SHUTDOWN_SECONDS
+from .patience import SHUTDOWN_SECONDS
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -76,7 +76,8 @@ async def _disconnect_hook(connection: Connection, ends: float | None) -> None:
     if ends is None:
         stage.end_within(connection.limits.linger)
     else:
-        stage.end_within(_left(ends) / 2, HURRIED_SECONDS)
+        # It may swallow its cancellation, or shield itself from it: a quarter for either.
+        stage.end_within(_left(ends) / 2, _left(ends) / 4)
     try:
         with stage.scope:
             subject = connection.subject(hook)

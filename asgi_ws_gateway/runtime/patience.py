@@ -22,7 +22,7 @@ CLEANUP_SECONDS: Final = 5.0
 SHUTDOWN_SECONDS: Final = 1.0
 """For all that is left of a connection that the server cancels, and for a close that hangs."""
 
-HURRIED_SECONDS: Final = 0.15
+HURRIED_SECONDS: Final = 0.3
 """What cancelled user code has to clean up in when the server or the service comes to its end."""
 
 

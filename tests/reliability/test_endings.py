@@ -134,7 +134,7 @@ async def test_a_disconnect_hook_has_time_to_do_its_work() -> None:
     done = anyio.Event()
 
     async def works() -> None:
-        await anyio.sleep(0.4)
+        await anyio.sleep(0.45)
         done.set()
 
     gateway = Endless(works, "disconnect")
