@@ -18,7 +18,7 @@ from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
-from ..runtime.cancellation import harmless
+from ..runtime.cancellation import cancellations, harmless
 from ..runtime.connection import Connection
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
@@ -66,6 +66,7 @@ async def handshake(
     send: ASGISend,
 ) -> None:
     """Answers a handshake and serves the connection, if it is let in, until its end."""
+    before = cancellations()
     telemetry = service.telemetry
     namespace = match.target
     transport = ASGITransport(
@@ -96,7 +97,7 @@ async def handshake(
         if isinstance(outcome, _Refusal):
             await _refuse(telemetry, transport, namespace, outcome)
         elif outcome is not None:
-            await _serve(service, running, namespace, transport, request, outcome)
+            await _serve(service, running, namespace, transport, request, outcome, before)
     finally:
         try:
             await transport.stop_watching()
@@ -112,6 +113,7 @@ async def _serve(
     transport: ASGITransport,
     request: ConnectionRequest,
     accept: Accept,
+    before: int,
 ) -> None:
     try:
         headers = _encode(cast("HeaderPairs", accept.headers))
@@ -134,7 +136,7 @@ async def _serve(
     try:
         dispatcher = service.dispatcher(running, namespace)
         connection = Connection(running, namespace, dispatcher, transport, request, accept)
-        await connection.run()
+        await connection.run(before)
     except Exception:
         logger.exception("A connection to namespace %s failed", quoted(request.namespace))
         await transport.close(*INTERNAL_ERROR)

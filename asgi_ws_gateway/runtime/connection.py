@@ -146,10 +146,13 @@ class Connection:
         self._closed: anyio.Event | None = None
         self._expires_at = accept.expires_at
 
-    async def run(self) -> None:
+    async def run(self, before: int) -> None:
         """Serves the connection until it has ended, its disconnect hook included.
 
         Never raises but when it is cancelled from outside.
+
+        Args:
+            before: What `cancellations` said before any user code ran.
         """
         around = current.get()
         current.set(self.id)
@@ -159,7 +162,7 @@ class Connection:
         try:
             if self.heart is not None:
                 self.heart.start(self._expires_at)
-            await self.conversation.run()
+            await self.conversation.run(before)
         except Exception:
             logger.exception("The connection of peer %s failed", self.id)
             self.close_soon(INTERNAL_ERROR)

@@ -15,7 +15,7 @@ from ..errors import ConnectionRejected
 from ..protocol.close_codes import INTERNAL_ERROR, POLICY, cut_reason
 from ..protocol.messages import Failure, Message, MessageId
 from ..routing.table import Route
-from .cancellation import cancellations, raise_if_cancelled
+from .cancellation import raise_if_cancelled
 from .invoke import Abandoned, Interrupted, Reason, Stage
 from .log import Log
 from .patience import HURRIED_SECONDS
@@ -60,12 +60,15 @@ class Conversation:
         self._one_ended: anyio.Event | None = None
         self.stage = Stage(connection.running.background, connection.read_ahead)
 
-    async def run(self) -> None:
-        """Talks until the connection has ended."""
+    async def run(self, before: int) -> None:
+        """Talks until the connection has ended.
+
+        Args:
+            before: What `cancellations` said before any user code ran.
+        """
         connection = self._connection
         stage = self.stage
         connecting = True
-        before = cancellations()
         while True:
             with stage.scope:
                 try:

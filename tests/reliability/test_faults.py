@@ -121,6 +121,17 @@ async def test_several_faults_in_one_session_hurt_nobody_else(effort: Effort) ->
             await service.session(Points(faults), end, slow=random.random() < 0.5)
 
 
+async def test_a_cancellation_asked_for_before_the_accept_is_not_lost_in_the_connect_hook() -> None:
+    faults = {
+        ("attempt hook", 2): Fault.SERVER_CANCELS,
+        ("connect hook", 2): Fault.STUBBORN_HANG,
+        ("receive", 2): Fault.CANCELS_ITSELF,
+    }
+    async with calm() as service:
+        for end in ENDS:
+            await service.session(Points(faults), end)
+
+
 class BrokenObserver:
     """Each of its methods raises."""
 
