@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from .errors import EncodeError
-from .protocol.codec import MOST_PREFIXES, check_depth, prefix_of, suffix_of
+from .protocol.codec import MOST_PREFIXES, check_depth, collector_off, prefix_of, suffix_of
 from .protocol.messages import MAX_EVENT_LENGTH, MessageId
 from .protocol.plain import UnknownType, check_json, is_json, to_json, to_plain
 
@@ -64,7 +64,8 @@ class MsgspecCodec:
         if max_depth is not None and len(payload) > max_depth:
             check_depth(payload, max_depth)
         try:
-            return self._decode(payload)
+            with collector_off(len(payload)):
+                return self._decode(payload)
         except (self._error, RecursionError) as error:
             raise ValueError(str(error)) from None
 
@@ -118,7 +119,8 @@ class MessagePackCodec:
     def decode(self, payload: bytes, max_depth: int | None) -> Any:
         """See `Codec.decode`."""
         try:
-            value = self._decode(payload)
+            with collector_off(len(payload)):
+                value = self._decode(payload)
             check_json(value, max_depth)
         except (self._error, RecursionError) as error:
             raise ValueError(str(error)) from None

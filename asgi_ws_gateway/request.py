@@ -11,25 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 __all__ = ["Accept", "ConnectionRequest", "Headers", "Query", "header_values"]
-
-
-def header_values(scope: Mapping[str, Any], name: bytes) -> list[str]:
-    """Every value of one header, in the order sent.
-
-    Args:
-        scope: Of the connection.
-        name: In lower case.
-    """
-    # A request keeps its `headers` once they were asked for, and a connection its request.
-    return [
-        _text(value)
-        for key, value in scope.get("headers") or ()
-        if (key if type(key) is bytes else str(key).encode("latin-1", "replace")).lower() == name
-    ]
 
 
 class Query(Mapping[str, str]):
@@ -178,6 +163,24 @@ def _unquote(value: str) -> str:
     if len(value) < 2 or not (value[0] == value[-1] == '"'):
         return value
     return _ESCAPED.sub(lambda found: found[2] or chr(int(found[1], 8)), value[1:-1])
+
+
+def header_values(request: ConnectionRequest, name: str) -> list[str]:
+    """Every value of one header, in the order sent, by its name in lower case.
+
+    A request keeps its `headers` once they were asked for, and a connection its request: so they
+    are not, unless they can be read only once.
+    """
+    headers: Any = request.scope.get("headers") or ()
+    if not isinstance(headers, list | tuple):
+        return request.headers.get_all(name)
+    pairs = cast("Iterable[tuple[Any, Any]]", headers)
+    wanted = name.encode("latin-1")
+    return [
+        _text(value)
+        for key, value in pairs
+        if (key.lower() == wanted if type(key) is bytes else _text(key).lower() == name)
+    ]
 
 
 @dataclass(frozen=True)

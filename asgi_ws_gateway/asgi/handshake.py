@@ -23,7 +23,6 @@ from ..runtime.connection import Connection
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
 from ..runtime.running import Running
-from ..runtime.steps import within
 from ..runtime.telemetry import Telemetry
 from ..service import WebSocketService
 from .origin import origin_allowed
@@ -117,11 +116,8 @@ async def _serve(
 ) -> None:
     try:
         headers = _encode(cast("HeaderPairs", accept.headers))
-        await within(
-            namespace.limits.send_timeout,
-            transport.accept(accept.subprotocol, headers),
-            direct=transport.direct,
-        )
+        with anyio.fail_after(namespace.limits.send_timeout):
+            await transport.accept(accept.subprotocol, headers)
     except BaseException as error:
         if not harmless(error):
             raise

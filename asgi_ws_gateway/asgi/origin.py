@@ -26,7 +26,7 @@ def origin_allowed(request: ConnectionRequest, allowed: Sequence[str] | str) -> 
     """
     if allowed == "*":
         return True
-    origins = header_values(request.scope, b"origin")
+    origins = header_values(request, "origin")
     if not origins:
         return True
     if len(origins) != 1:
@@ -44,7 +44,7 @@ def origin_allowed(request: ConnectionRequest, allowed: Sequence[str] | str) -> 
 
 def _same_host(origin: str, request: ConnectionRequest) -> bool:
     """By host and port: a proxy may have ended TLS, so that the scheme we see is not the page's."""
-    hosts = header_values(request.scope, b"host")
+    hosts = header_values(request, "host")
     parsed = _parse(origin)
     if len(hosts) != 1 or parsed is None:
         return False

@@ -260,7 +260,7 @@ class Connection:
             await self.settled()
         self.close_soon(GOING_DOWN)
         # Whoever left meanwhile has `linger` for its handlers.
-        if scope.cancelled_caught:
+        if scope.cancelled_caught and self.closing:
             self.conversation.abort()
         await self.closed()
 

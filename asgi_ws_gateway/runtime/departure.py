@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["depart"]
 
 logger = Log(__name__)
+
+LEAST_SECONDS: Final = 0.1
+"""What is left to the disconnect hook of a handler that has taken its time to end."""
 
 
 async def depart(connection: Connection, cancelled_at: float | None) -> None:
@@ -34,7 +37,9 @@ async def depart(connection: Connection, cancelled_at: float | None) -> None:
             with anyio.CancelScope(shield=True):
                 await _disconnect_hook(connection, None)
         return
-    ends = None if cancelled_at is None else cancelled_at + SHUTDOWN_SECONDS
+    ends = None
+    if cancelled_at is not None:
+        ends = max(cancelled_at + SHUTDOWN_SECONDS, anyio.current_time() + LEAST_SECONDS)
     seconds = None if ends is None else _left(ends) / 2
     try:
         with anyio.move_on_after(seconds, shield=True):

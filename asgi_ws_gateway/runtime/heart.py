@@ -89,7 +89,7 @@ class Heart:
             # It may well speak: it is us who do not listen.
             self.heard = now
         silent = now - self.heard
-        if asked is not None and self.heard <= asked:
+        if asked is not None and self.heard < asked:
             self._close(HEARTBEAT_TIMEOUT)
         elif silent < self._interval:
             self._listen(self._interval - silent)

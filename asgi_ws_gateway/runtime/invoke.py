@@ -23,7 +23,7 @@ from .cancellation import (
     raise_if_cancelled,
 )
 from .log import Log
-from .patience import CLEANUP_SECONDS, HURRIED_SECONDS, Patience
+from .patience import CLEANUP_SECONDS, UNSURE_SECONDS, Patience
 from .steps import resume
 
 __all__ = ["Abandoned", "Interrupted", "Reason", "Stage", "Suspended"]
@@ -177,6 +177,8 @@ class Stage:
         finally:
             self.busy = False
             self.scope.deadline = inf
+            if self.cancelled_at is not None and not self._is_to_end():
+                self.cancelled_at = None  # it was a time limit of the user code's own
         if self.scope.cancel_called:
             raise Interrupted
         return result
@@ -251,7 +253,7 @@ class Stage:
         own = self.scope.cancel_called
         if not own and self.cancelled_at is None:
             self.cancelled_at = anyio.current_time()
-        if self._limit_patience(0.0, CLEANUP_SECONDS if own else HURRIED_SECONDS).lost():
+        if self._limit_patience(0.0, CLEANUP_SECONDS if own else UNSURE_SECONDS).lost():
             raise Abandoned
 
     def _is_to_end(self) -> bool:

@@ -14,7 +14,13 @@ import anyio
 
 from .background import Background
 
-__all__ = ["CLEANUP_SECONDS", "HURRIED_SECONDS", "SHUTDOWN_SECONDS", "Patience"]
+__all__ = [
+    "CLEANUP_SECONDS",
+    "HURRIED_SECONDS",
+    "SHUTDOWN_SECONDS",
+    "UNSURE_SECONDS",
+    "Patience",
+]
 
 CLEANUP_SECONDS: Final = 5.0
 """What cancelled user code has to clean up in."""
@@ -23,7 +29,10 @@ SHUTDOWN_SECONDS: Final = 1.0
 """For all that is left of a connection that the server cancels, and for a close that hangs."""
 
 HURRIED_SECONDS: Final = 0.3
-"""What cancelled user code has to clean up in when the server or the service comes to its end."""
+"""What cancelled user code has to clean up in when the service comes to its end."""
+
+UNSURE_SECONDS: Final = 0.5
+"""The same when the server has cancelled it, or `asyncio.timeout` has, which looks the same."""
 
 
 class Patience:

@@ -17,7 +17,7 @@ from ..errors import UnknownNamespace
 from ..limits import Limits
 from ..peer import BlockingPeer, Peer
 from ..protocol.audience import Audience, Delivery, DeliveryReport, Everyone
-from ..protocol.close_codes import Close, check_code, cut_reason
+from ..protocol.close_codes import GOING_DOWN, Close, check_code, cut_reason
 from ..protocol.codec import Codec
 from ..protocol.messages import RESERVED_EVENTS
 from ..protocol.paths import normalise
@@ -180,6 +180,9 @@ class Running:
                     group.start_soon(member.drain, grace)
                     if number % DRAINED_TOGETHER == 0:
                         await checkpoint()
+        # Whoever's turn has not come.
+        for member in self.hub:
+            member.close_soon(GOING_DOWN)
 
     def abort_attempts(self) -> None:
         """Interrupts attempt hooks, which have little time to end."""

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any
 
-import anyio
-
-__all__ = ["resume", "within"]
-
-T = TypeVar("T")
+__all__ = ["resume"]
 
 
 @types.coroutine
@@ -46,27 +42,3 @@ def resume(
                 yielded = steps.send(sent) if hasattr(steps, "send") else next(steps)
     except StopIteration as done:
         return done.value
-
-
-async def within(seconds: float | None, call: Coroutine[Any, Any, T], *, direct: bool) -> T:
-    """Awaits a server's call for so long; a scope is made only if it suspends.
-
-    Args:
-        seconds: `None` for no limit.
-        call: It is always started.
-        direct: Whether the call leads to the server itself. A middleware may hold scopes of its
-            own, and ours has to be there before.
-
-    Raises:
-        TimeoutError: It took longer.
-    """
-    if not direct:
-        with anyio.fail_after(seconds):
-            return await call
-    try:
-        yielded = call.send(None)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    with anyio.fail_after(seconds):
-        result: T = await resume(call, yielded)
-    return result

@@ -9,6 +9,8 @@ where a middleware stands between, that task sends them all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
+from math import inf
 from types import CoroutineType
 from typing import Any, Final, Protocol
 
@@ -209,7 +211,8 @@ class Writer:
     def _start(self, steps: Any, first: Any) -> None:
         self.idle = False
         if self._parked is None:
-            self._background.spawn(self._drain, steps, first)
+            # In a context of its own, not that of whoever happened to push first.
+            Context().run(self._background.spawn, self._drain, steps, first)
         else:
             self._next = steps, first
             self._parked.set()
@@ -251,6 +254,7 @@ class Writer:
 
     def _become_idle(self) -> None:
         self.idle = True
+        self._since = inf
         self._next = (None, None)
         self._wake_room()
         if self._idle_event is not None:
@@ -273,7 +277,8 @@ class Writer:
         seconds = self._limits.send_timeout
         assert seconds is not None
         if not self.idle:
-            left = self._since + seconds - anyio.current_time()
+            # A send that has been pushed and not begun has all its time.
+            left = min(seconds, self._since + seconds - anyio.current_time())
             if left <= 0:
                 assert self._owner is not None
                 self._owner.overflowed()

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -1047,3 +1048,24 @@ async def test_headers_are_a_mapping_or_pairs(headers: Any) -> None:
             async with client.connect("/headers?refuse=1"):
                 pass
         assert denied.value.headers["x-ab"] == "1"
+
+
+async def test_a_middleware_s_send_may_hold_a_time_limit_round_the_accept() -> None:
+    @namespace("/")
+    class Open:
+        pass
+
+    async def limited(send: Any, message: Any) -> None:
+        with anyio.fail_after(5):
+            await anyio.lowlevel.checkpoint()
+            await send(message)
+
+    inner = GatewayMiddleware(None, gateways=[Open()])
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        await inner(scope, receive, partial(limited, send))
+
+    async with serving(middleware, "/") as server:
+        await server.sends("websocket.accept")
+        server.put(LEFT)
+    assert inner.service.stats().accepted == 1

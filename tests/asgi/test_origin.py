@@ -219,3 +219,20 @@ def test_headers_of_text_are_read_as_well() -> None:
     request = ConnectionRequest({"headers": headers}, "/chat", {})
     assert not origin_allowed(request, "same-origin")
     assert origin_allowed(request, ["http://elsewhere"])
+
+
+@pytest.mark.parametrize(
+    "kind", [bytearray, type("Name", (bytes,), {}), str], ids=["array", "subclass", "text"]
+)
+def test_the_origin_is_found_whatever_its_name_is_made_of(kind: Any) -> None:
+    name = "Origin" if kind is str else kind(b"Origin")
+    headers: Any = [(b"host", b"here"), (name, b"http://elsewhere")]
+    assert not origin_allowed(ConnectionRequest({"headers": headers}, "/chat", {}), "same-origin")
+
+
+def test_headers_that_can_be_read_only_once_are_not_lost() -> None:
+    pairs = [(b"host", b"here"), (b"origin", b"http://here"), (b"cookie", b"a=1")]
+    scope: Any = {"headers": iter(pairs)}
+    request = ConnectionRequest(scope, "/chat", {})
+    assert origin_allowed(request, "same-origin")
+    assert request.cookies == {"a": "1"}

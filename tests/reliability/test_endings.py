@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -142,6 +144,37 @@ async def test_a_disconnect_hook_has_time_to_do_its_work() -> None:
     hurry()
     async with application.service, serving(application, "/endless") as server:
         await server.sends("websocket.accept")
+        server.cancel_natively()
+        await server.returned.wait()
+    assert done.is_set()
+
+
+async def test_a_time_limit_of_a_handler_s_own_takes_nothing_from_the_disconnect_hook() -> None:
+    done = anyio.Event()
+
+    @namespace("/limited")
+    class Limited:
+        @message("stay")
+        async def stay(self) -> None:
+            if on_trio():
+                with anyio.move_on_after(0.05):
+                    await anyio.sleep_forever()
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await anyio.sleep_forever()
+
+        @on_disconnect
+        async def leave(self, peer: Peer) -> None:
+            await anyio.sleep(0.4)
+            done.set()
+
+    application = GatewayMiddleware(None, WebSocketService(), gateways=[Limited()])
+    hurry()
+    async with application.service, serving(application, "/limited") as server:
+        server.put(text('{"event": "stay", "id": 1}'))
+        await server.sends("websocket.send")
+        await anyio.sleep(10)
         server.cancel_natively()
         await server.returned.wait()
     assert done.is_set()

@@ -37,6 +37,7 @@ from asgi_ws_gateway import (
     on_disconnect,
     on_error,
 )
+from asgi_ws_gateway.runtime import running
 from asgi_ws_gateway.testing import ConnectionDenied, GatewayTestClient, RequestFailed
 from asgi_ws_gateway.testing.scope import websocket_scope
 from asgi_ws_gateway.testing.wire import Wire
@@ -287,6 +288,18 @@ async def test_a_drain_of_many_gives_others_a_turn_between() -> None:
             group.start_soon(watch)
             await service.drain()
     assert [count for count in seen if 0 < count < 250]
+
+
+async def test_a_stop_closes_everyone_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running, "DRAINED_TOGETHER", 1)
+    monkeypatch.setattr(running, "checkpoint", anyio.sleep_forever)
+    async with GatewayTestClient(Gateway()) as client, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(client.connect("/process")) for _ in range(5)]
+        service = service_of(client)
+        await service.drain(0.0)
+        assert [(await peer.closed()).code for peer in peers] == [1012] * 5
 
 
 async def test_a_lifespan_may_come_after_the_first_connection() -> None:

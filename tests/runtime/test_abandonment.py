@@ -33,7 +33,7 @@ Behaviour = Callable[[], Awaitable[None]]
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(invoke, "CLEANUP_SECONDS", SOON)
-    monkeypatch.setattr(invoke, "HURRIED_SECONDS", SOON)
+    monkeypatch.setattr(invoke, "UNSURE_SECONDS", SOON)
     monkeypatch.setattr(conversation, "HURRIED_SECONDS", SOON)
 
 

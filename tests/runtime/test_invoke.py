@@ -122,7 +122,7 @@ async def test_what_ends_the_process_may_be_the_last_that_abandoned_code_does(
     error: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(invoke, "CLEANUP_SECONDS", SOON)
-    monkeypatch.setattr(invoke, "HURRIED_SECONDS", SOON)
+    monkeypatch.setattr(invoke, "UNSURE_SECONDS", SOON)
 
     async def unending() -> None:
         while True:

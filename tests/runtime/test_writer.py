@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -251,3 +252,39 @@ async def test_what_a_send_raises_once_it_was_given_up_is_no_loss() -> None:
         assert peer.log == [("closed", 2)]
         assert peer.writer.push("d") is Verdict.DROPPED
         assert peer.log[1:] == [("gone", 1)]
+
+
+async def test_a_send_that_has_been_pushed_and_not_begun_does_not_hang(clock: list[float]) -> None:
+    async with timers() as background:
+        peer = Peer(background, send_timeout=10.0)
+        peer.push("a")
+        await peer.transport.take()
+        clock[0] += 10
+        # The timer of the first send comes due before the second has begun.
+        peer.push("b")
+        background.fire()
+        assert peer.log == []
+        await peer.transport.take()
+        assert peer.transport.sent == ["a", "b"]
+
+
+whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+
+
+async def test_the_task_that_sends_is_in_nobody_s_context() -> None:
+    async with timers() as background:
+        peer = Peer(background)
+        peer.transport.direct = False
+        seen: list[str] = []
+
+        async def send(payload: str | bytes) -> None:
+            seen.append(whose.get())
+
+        peer.transport.send = send
+        writer = Writer(peer.transport, Limits(), background, peer)
+        for name in ("ada's", "bob's"):
+            token = whose.set(name)
+            writer.push("x")
+            whose.reset(token)
+            await writer.flushed()
+        assert seen == ["nobody's", "nobody's"]
