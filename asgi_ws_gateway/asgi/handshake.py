@@ -18,7 +18,7 @@ from ..protocol.close_codes import GOING_DOWN, INTERNAL_ERROR, cut_reason
 from ..protocol.paths import Match
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
-from ..runtime.cancellation import cancellations, harmless
+from ..runtime.cancellation import cancellations, harmless, raise_if_cancelled
 from ..runtime.connection import Connection
 from ..runtime.invoke import Interrupted, Reason, Stage
 from ..runtime.log import Log, quoted
@@ -91,6 +91,7 @@ async def handshake(
         return
     try:
         outcome = await _Attempt(service, running, namespace, transport, request).decide()
+        raise_if_cancelled(before)
         if isinstance(outcome, Accept) and running.draining_since is not None:
             outcome = _DRAINING  # it came in time, but its hook was slow
         if isinstance(outcome, _Refusal):

@@ -186,8 +186,13 @@ class Stage:
     def _own(self, error: BaseException) -> BaseException:
         """What an exception of user code is to us."""
         if isinstance(error, anyio.get_cancelled_exc_class()):
-            if not self.scope.cancel_called and cancelled_by_itself():
-                return RuntimeError("a task or future it waited for was cancelled")
+            if not self.scope.cancel_called:
+                if cancelled_by_itself():
+                    return RuntimeError("a task or future it waited for was cancelled")
+            elif self._background.steps_sends and not made_by_a_scope(error):
+                # Its own or the server's, while the scope's is on its way. The server's is raised
+                # again once the scope is left.
+                return Interrupted()
             return error
         if isinstance(error, BaseExceptionGroup):
             # trio: what children raised while they were cancelled comes beside their cancellation.

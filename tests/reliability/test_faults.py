@@ -132,6 +132,16 @@ async def test_a_cancellation_asked_for_before_the_accept_is_not_lost_in_the_con
             await service.session(Points(faults), end)
 
 
+async def test_a_cancellation_of_a_thread_s_own_ends_nothing_while_its_peer_is_lost() -> None:
+    faults = {("thread", 2): Fault.CANCELS_ITSELF, ("send send", 6): Fault.RUNTIME_ERROR}
+    async with calm() as service:
+        for end in ENDS:
+            await service.session(
+                Points({("stream's end", 1): Fault.OWN_CANCELLATION, **faults}), end
+            )
+            await service.session(Points(faults), end)
+
+
 class BrokenObserver:
     """Each of its methods raises."""
 
