@@ -27,6 +27,7 @@ from ..protocol.outbox import OVERFLOW, QUEUED, Verdict
 from ..request import Accept, ConnectionRequest
 from ..routing.table import Hook, Namespace
 from .arrivals import Arrivals
+from .cancellation import raise_if_cancelled
 from .conversation import Conversation
 from .departure import depart
 from .dispatcher import Dispatcher
@@ -175,6 +176,8 @@ class Connection:
             finally:
                 self._release()
                 current.set(around)
+        # It may have come while the disconnect hook ran, and swallowed it.
+        raise_if_cancelled(before)
 
     @property
     def complaints(self) -> Complaints:

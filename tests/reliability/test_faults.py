@@ -142,6 +142,16 @@ async def test_a_cancellation_of_a_thread_s_own_ends_nothing_while_its_peer_is_l
             await service.session(Points(faults), end)
 
 
+async def test_a_cancellation_that_the_disconnect_hook_swallows_is_not_lost() -> None:
+    faults = {
+        ("suspension", 20): Fault.SERVER_CANCELS,
+        ("send send", 12): Fault.RUNTIME_ERROR,
+        ("disconnect hook", 2): Fault.STUBBORN_HANG,
+    }
+    async with calm() as service:
+        await service.session(Points(faults), be_closed)
+
+
 class BrokenObserver:
     """Each of its methods raises."""
 
