@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken, cancel_shielded_checkpoint, current_token
 
-from .cancellation import FATAL, cancelled_by_itself, holds
+from .cancellation import FATAL, CancelledError, cancellations, cancelled_by_itself, holds
 from .event_loop import on_trio
 from .log import Log
 
@@ -236,3 +237,8 @@ class Background:
                 if not foreign:
                     raise
             logger.exception("A background task failed")
+        if self.steps_sends and cancellations() and not self._stopping.is_set():
+            # One that was asked for and has not come yet would let the task end as cancelled, and
+            # that ends the group: a handler may cancel its own task, and so may a server's send.
+            with suppress(CancelledError):
+                await asyncio.sleep(0)

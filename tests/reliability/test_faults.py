@@ -13,10 +13,10 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_ws_gateway import GatewayMiddleware, WebSocketService
+from asgi_ws_gateway import GatewayMiddleware, WebSocketService, message, namespace
 from asgi_ws_gateway.testing import GatewayTestClient
 from tests.effort import Effort
-from tests.reliability.clock import LOOPS, hurry
+from tests.reliability.clock import LOOPS, hurry, on_trio
 from tests.reliability.faults import SUSPENSION, Fault, FaultyWire, Points
 from tests.reliability.session import (
     AT_ONCE,
@@ -150,6 +150,44 @@ async def test_a_cancellation_that_the_disconnect_hook_swallows_is_not_lost() ->
     }
     async with calm() as service:
         await service.session(Points(faults), be_closed)
+
+
+@namespace("/own")
+class CancelsItself:
+    @message("cancel", concurrent=True)
+    async def cancel(self) -> None:
+        if not on_trio():
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+
+    @message("ping")
+    async def ping(self) -> str:
+        return "pong"
+
+
+async def test_a_concurrent_handler_that_cancels_its_own_task_does_not_end_the_service() -> None:
+    async with (
+        GatewayTestClient(CancelsItself()) as client,
+        client.connect("/own") as peer,
+        client.connect("/own") as other,
+    ):
+        await peer.send("cancel")
+        for _ in range(3):
+            assert await other.request("ping") == "pong"
+        async with client.connect("/own") as late:
+            assert await late.request("ping") == "pong"
+
+
+async def test_a_send_that_cancels_its_own_task_does_not_end_the_service() -> None:
+    faults = {
+        ("concurrent handler", 1): Fault.ODD_ERROR,
+        ("send send", 3): Fault.CANCELS_ITSELF,
+        ("stream's end", 1): Fault.RUNTIME_ERROR,
+    }
+    async with calm() as service:
+        for end in ENDS:
+            await service.session(Points(faults), end)
 
 
 class BrokenObserver:
