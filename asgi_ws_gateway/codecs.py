@@ -11,9 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from .errors import EncodeError
-from .protocol.codec import MOST_PREFIXES, check_depth, collector_off, prefix_of, suffix_of
-from .protocol.messages import MAX_EVENT_LENGTH, MessageId
+from .protocol.codec import Prefixes, suffix_of
+from .protocol.messages import MessageId
 from .protocol.plain import UnknownType, check_json, is_json, to_json, to_plain
+from .protocol.strict import check_depth, collector_off
 
 __all__ = ["MessagePackCodec", "MsgspecCodec"]
 
@@ -40,14 +41,12 @@ class MsgspecCodec:
         self._plain = _converter(default)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder().decode
-        self._prefixes: dict[str, str] = {}
+        self._prefixes = Prefixes()
 
     def encode(self, event: str, data: Any, id: MessageId | None = None, more: bool = False) -> str:
         """See `Codec.encode`."""
         try:
-            prefix = self._prefixes.get(event)
-            if prefix is None:
-                prefix = self._prefix(event)
+            prefix = self._prefixes[event]
             plain = data if is_json(data) else to_json(data, self._plain)
             body = self._encode(plain).decode()
             text = f"{prefix}{body}}}" if id is None else prefix + body + suffix_of(id, more)
@@ -68,12 +67,6 @@ class MsgspecCodec:
                 return self._decode(payload)
         except (self._error, RecursionError) as error:
             raise ValueError(str(error)) from None
-
-    def _prefix(self, event: str) -> str:
-        prefix = prefix_of(event)
-        if len(event) <= MAX_EVENT_LENGTH and len(self._prefixes) < MOST_PREFIXES:
-            self._prefixes[event] = prefix
-        return prefix
 
 
 class MessagePackCodec:

@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import gc
 import json
-import math
-import re
-from array import array
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from itertools import accumulate
+from collections.abc import Callable, Iterable
 from json import encoder
-from typing import Any, Final, NoReturn, Protocol, TypeGuard, cast, runtime_checkable
+from typing import Any, Final, Protocol, TypeGuard, cast, runtime_checkable
 
 from ..errors import EncodeError
 from .messages import (
@@ -28,14 +23,13 @@ from .messages import (
     MessageId,
 )
 from .plain import UnknownType, check_keys, to_plain
+from .strict import LARGE, check_depth, finite, refuse_constant, refuse_surrogates
 
 __all__ = [
     "MOST_PREFIXES",
     "Codec",
     "JSONCodec",
-    "check_depth",
-    "collector_off",
-    "prefix_of",
+    "Prefixes",
     "read_envelope",
     "suffix_of",
     "wire_size",
@@ -43,7 +37,6 @@ __all__ = [
 
 _GREATEST_ID: Final = 2**53 - 1
 _SPACE: Final = " \t\n\r"
-_LARGE: Final = 64 * 1024
 MOST_PREFIXES: Final = 1024
 """Names of events may be made up by handlers: so many are kept in encoded form."""
 _INVALID: Final = Failure("invalid_message")
@@ -131,26 +124,14 @@ def _is_own_id(id: Any) -> TypeGuard[str]:
     return type(id) is str and id.startswith("s:") and len(id) <= MAX_ID_LENGTH
 
 
-@contextmanager
-def collector_off(size: int) -> Generator[None]:
-    """For the parsing of so many bytes, if they are many.
+class Prefixes(dict[str, str]):
+    """What stands before the data of an envelope in JSON, by event; made when it is looked up."""
 
-    For every 700 objects that a parser makes, the collector looks for cycles, in vain: it makes
-    none. 1 MiB of nested arrays takes 0.8 s with it, and 0.1 s without.
-    """
-    if size <= _LARGE or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def prefix_of(event: str) -> str:
-    """What stands before the data of an envelope in JSON."""
-    return f'{{"event":{_quote(event)},"data":'
+    def __missing__(self, event: str) -> str:
+        prefix = f'{{"event":{_quote(event)},"data":'
+        if len(event) <= MAX_EVENT_LENGTH and len(self) < MOST_PREFIXES:
+            self[event] = prefix
+        return prefix
 
 
 def suffix_of(id: MessageId, more: bool) -> str:
@@ -173,17 +154,15 @@ class JSONCodec:
     def __init__(self, *, default: Callable[[Any], Any] | None = None) -> None:
         self._default = default
         # `json.loads` scans twice for white space on top of this.
-        decoder: Any = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+        decoder: Any = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
         self._scan = decoder.scan_once
         self._iterencode = _iterencode(self._to_plain)
-        self._prefixes: dict[str, str] = {}
+        self._prefixes = Prefixes()
 
     def encode(self, event: str, data: Any, id: MessageId | None = None, more: bool = False) -> str:
         """See `Codec.encode`."""
         try:
-            prefix = self._prefixes.get(event)
-            if prefix is None:
-                prefix = self._prefix(event)
+            prefix = self._prefixes[event]
             body = "".join(self._iterencode(check_keys(data), 0))
             text = f"{prefix}{body}}}" if id is None else prefix + body + suffix_of(id, more)
             if not text.isascii():
@@ -199,7 +178,7 @@ class JSONCodec:
         size = len(payload)
         if max_depth is not None and size > max_depth:
             check_depth(payload, max_depth)
-        collects = size > _LARGE and gc.isenabled()  # as `collector_off`, less a call
+        collects = size > LARGE and gc.isenabled()  # as `collector_off`, less a call
         if collects:
             gc.disable()
         try:
@@ -210,7 +189,7 @@ class JSONCodec:
             if end != size and payload[end:].strip(_SPACE):
                 raise ValueError("something follows the first value")
             if not payload.isascii() or "\\u" in payload:
-                _refuse_surrogates(payload)
+                refuse_surrogates(payload)
         except StopIteration:
             raise ValueError("there is no value") from None
         except RecursionError:
@@ -219,12 +198,6 @@ class JSONCodec:
             if collects:
                 gc.enable()
         return value
-
-    def _prefix(self, event: str) -> str:
-        prefix = prefix_of(event)
-        if len(event) <= MAX_EVENT_LENGTH and len(self._prefixes) < MOST_PREFIXES:
-            self._prefixes[event] = prefix
-        return prefix
 
     def _to_plain(self, value: Any) -> Any:
         try:
@@ -255,58 +228,3 @@ def _iterencode(default: Callable[[Any], Any]) -> Callable[[Any, int], Iterable[
         None, default, _quote, None, ":", ",", False, False, False
     )
     return kept
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError("a number is out of range")
-    return value
-
-
-# A high half with no low one behind it, or a low half with no high one before it.
-_HALF: Final = re.compile(
-    r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])"
-)
-
-
-def _refuse_surrogates(payload: str) -> None:
-    payload.encode()
-    # The decoded value does not tell: a later member of the same name may have taken its place.
-    if ("\\ud" in payload or "\\uD" in payload) and _HALF.search(payload.replace(r"\\", "/")):
-        raise ValueError("surrogates not allowed")
-
-
-_BRACKETS: Final = bytes.maketrans(b"[{]}", b"(())")
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
-_STEPS: Final = bytes.maketrans(b"()", bytes([1, 255]))
-_MOST_PASSES: Final = 16
-
-
-def check_depth(text: str, max_depth: int) -> None:
-    """Raises `ValueError` for JSON that nests deeper, and for some that is none.
-
-    Each step is one of C's over the whole text: a scan in Python takes longer than the parsing.
-    """
-    if text.count("[") + text.count("{") <= max_depth:
-        return
-    if "\\" in text:
-        text = text.replace("\\\\", "").replace('\\"', "")
-    outside = "".join(text.split('"')[::2]).encode("ascii", "replace")
-    brackets = outside.translate(_BRACKETS, _NO_BRACKETS)
-    # The innermost pairs are taken out, level by level: most messages have few. What is left of
-    # others is counted.
-    levels = 0
-    while brackets and levels < _MOST_PASSES:
-        rest = brackets.replace(b"()", b"")
-        if len(rest) == len(brackets):
-            break
-        brackets = rest
-        levels += 1
-    steps = array("b", brackets.translate(_STEPS))
-    if levels + max(accumulate(steps, initial=0)) > max_depth:
-        raise ValueError("nested too deep")
