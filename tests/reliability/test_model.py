@@ -60,7 +60,7 @@ closes = st.sampled_from([(1000, ""), (1001, ""), (4000, "enough")])
 class Errors(logging.Handler):
     """Keeps the errors that are logged, but for those of the gateways' own."""
 
-    OWN = ("runtime.dispatcher", "runtime.conversation", "asgi.handshake")
+    OWN = ("runtime.dispatcher", "runtime.conversation", "asgi.attempt")
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
