@@ -22,34 +22,13 @@ from asgi_ws_gateway import (
 )
 from tests.asgi.server import serving, text
 from tests.reliability.clock import LOOPS, hurry, on_trio
+from tests.unending import shields, shields_and_swallows, swallows, waits
 
 pytestmark = pytest.mark.parametrize("anyio_backend", LOOPS.values(), ids=LOOPS)
 
 SECONDS: Final = 1.0
 TOLERANCE: Final = 0.2
 """What the computing takes, since time goes on beside the jumps of the clock."""
-
-
-async def waits() -> None:
-    await anyio.sleep_forever()
-
-
-async def swallows() -> None:
-    while True:
-        try:
-            await anyio.sleep_forever()
-        except anyio.get_cancelled_exc_class():
-            pass
-
-
-async def shields() -> None:
-    with anyio.CancelScope(shield=True):
-        await anyio.sleep_forever()
-
-
-async def shields_and_swallows() -> None:
-    with anyio.CancelScope(shield=True):
-        await swallows()
 
 
 WAYS: Final = [waits, swallows, shields, shields_and_swallows]

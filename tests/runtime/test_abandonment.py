@@ -24,6 +24,7 @@ from asgi_ws_gateway import (
 from asgi_ws_gateway.runtime import conversation, invoke
 from asgi_ws_gateway.testing import ConnectionDenied, GatewayTestClient
 from tests.asgi.server import serving, text
+from tests.unending import ignores, shields, swallows
 
 SOON = 0.02
 
@@ -35,27 +36,6 @@ def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(invoke, "CLEANUP_SECONDS", SOON)
     monkeypatch.setattr(invoke, "UNSURE_SECONDS", SOON)
     monkeypatch.setattr(conversation, "HURRIED_SECONDS", SOON)
-
-
-async def swallows() -> None:
-    while True:
-        try:
-            await anyio.sleep_forever()
-        except anyio.get_cancelled_exc_class():
-            pass
-
-
-async def ignores() -> None:
-    while True:
-        try:
-            await anyio.sleep_forever()
-        except BaseException:
-            pass
-
-
-async def shields() -> None:
-    with anyio.CancelScope(shield=True):
-        await anyio.sleep_forever()
 
 
 @pytest.fixture(params=[swallows, shields])
